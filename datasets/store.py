@@ -1,0 +1,255 @@
+"""The store: one SQLite file of workloads, measurements and the library drawn from them.
+
+Several processes may write at once (WAL); each measurement is committed by itself, so that a kill
+loses none. A shipped store is opened read-only. `docs/data.md` describes the columns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from recommender.datasets.records import KernelUse, Measurement
+from recommender.errors import DataError
+from recommender.vocabulary import (
+    SCHEMA_VERSION,
+    Hardware,
+    Outcome,
+    Schedule,
+    Sketch,
+    Status,
+    Workload,
+)
+
+_SCHEMA = """
+CREATE TABLE hardware (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE workload (key TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE kernel (
+    model TEXT, workload TEXT, name TEXT, calls INTEGER, pipeline TEXT,
+    PRIMARY KEY (model, workload, pipeline)
+) WITHOUT ROWID;
+CREATE TABLE sketch (id INTEGER PRIMARY KEY, json TEXT UNIQUE NOT NULL);
+CREATE TABLE measurement (
+    workload TEXT NOT NULL, schedule TEXT NOT NULL, hardware TEXT NOT NULL, pipeline TEXT NOT NULL,
+    sketch INTEGER NOT NULL, decisions TEXT NOT NULL,
+    status TEXT NOT NULL, reason TEXT, seconds TEXT NOT NULL, load REAL NOT NULL,
+    source TEXT NOT NULL, policy TEXT NOT NULL, donor TEXT, seed INTEGER, run TEXT, measured_at REAL,
+    PRIMARY KEY (workload, schedule, hardware, pipeline)
+) WITHOUT ROWID;
+CREATE TABLE search (
+    workload TEXT, hardware TEXT, pipeline TEXT, trials INTEGER, seconds REAL,
+    PRIMARY KEY (workload, hardware, pipeline)
+) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """An open store. Use it as a context manager, or `close` it."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the store at `path`; create it unless it is to be read only.
+
+        Raises:
+            DataError: missing, damaged, not writable, or of a newer schema.
+        """
+        self.path = path
+        self._sketches: dict[str, int] = {}
+        self._sketch_by_id: dict[int, Sketch] = {}
+        try:
+            self._db = self._open(read_only)
+            self._check_schema(read_only)
+        except (sqlite3.Error, OSError) as exc:
+            raise DataError(
+                f"the store {path} cannot be opened ({exc}); move it away to start a new one"
+            ) from exc
+
+    def _open(self, read_only: bool) -> sqlite3.Connection:
+        if read_only:
+            return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+    def _check_schema(self, read_only: bool) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not read_only:
+            with self._writing():
+                if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in filter(str.strip, _SCHEMA.split(";")):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise DataError(
+                f"the store {self.path} has schema {version}, but this version reads {SCHEMA_VERSION}; "
+                "install the version that wrote it, or move it away"
+            )
+
+    def __enter__(self) -> Store:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction that takes the write lock at once; rolled back if anything is raised."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def add_hardware(self, hardware: Hardware) -> None:
+        """Remember what a hardware id stands for."""
+        self._execute("INSERT OR IGNORE INTO hardware VALUES (?, ?)", hardware.id, _dump(hardware.to_json()))
+
+    def hardware(self) -> dict[str, Hardware]:
+        """All hardware that was measured on, by id."""
+        rows = self._db.execute("SELECT id, json FROM hardware ORDER BY id")
+        return {id_: Hardware.from_json(json.loads(text)) for id_, text in rows}
+
+    def add_kernels(self, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
+        """Remember which workloads a model consists of."""
+        with self._guard(), self._writing():
+            for use, workload in kernels:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO workload VALUES (?, ?)", (workload.key, _dump(workload.to_json()))
+                )
+                self._db.execute(
+                    "INSERT OR REPLACE INTO kernel VALUES (?, ?, ?, ?, ?)",
+                    (use.model, use.workload, use.name, use.calls, use.pipeline),
+                )
+
+    def kernels(self) -> list[KernelUse]:
+        """Every workload of every model."""
+        rows = self._db.execute(
+            "SELECT model, workload, name, calls, pipeline FROM kernel ORDER BY model, workload"
+        )
+        return [KernelUse(*row) for row in rows]
+
+    def workloads(self) -> dict[str, Workload]:
+        """All workloads, by key."""
+        rows = self._db.execute("SELECT key, json FROM workload ORDER BY key")
+        return {key: Workload.from_json(json.loads(text)) for key, text in rows}
+
+    def add(self, measurement: Measurement) -> None:
+        """Commit one measurement. A second one of the same candidate here replaces the first.
+
+        Raises:
+            DataError: the disk is full, or the file cannot be written.
+        """
+        with self._guard():
+            sketch = self._sketch_id(measurement.schedule.sketch)
+            outcome = measurement.outcome
+            self._db.execute(
+                "INSERT OR REPLACE INTO measurement VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    measurement.workload,
+                    measurement.schedule.id,
+                    measurement.hardware,
+                    measurement.pipeline,
+                    sketch,
+                    _dump(measurement.schedule.decisions),
+                    outcome.status.value,
+                    outcome.reason,
+                    _dump([float(f"{s:.6g}") for s in outcome.seconds]),
+                    round(outcome.load, 2),
+                    measurement.source,
+                    measurement.policy,
+                    measurement.donor,
+                    measurement.seed,
+                    measurement.run,
+                    round(measurement.measured_at, 1),
+                ),
+            )
+
+    def measurements(self, workload: str | None = None) -> Iterator[Measurement]:
+        """Stored measurements in a fixed order, of one workload or of all."""
+        where, arguments = ("WHERE workload = ?", [workload]) if workload else ("", [])
+        rows = self._db.execute(
+            "SELECT workload, sketch, decisions, status, reason, seconds, load, source, hardware, "
+            f"pipeline, policy, donor, seed, run, measured_at FROM measurement {where} "
+            "ORDER BY workload, schedule, hardware, pipeline",
+            arguments,
+        )
+        for key, sketch, decisions, status, reason, seconds, load, source, *rest in rows:
+            schedule = Schedule(
+                self._sketch(sketch),
+                tuple(tuple(d) if isinstance(d, list) else d for d in json.loads(decisions)),
+            )
+            outcome = Outcome(Status(status), tuple(json.loads(seconds)), reason, load)
+            hardware, pipeline, policy, donor, seed, run, measured_at = rest
+            yield Measurement(
+                key, schedule, outcome, source, hardware, pipeline, policy, donor, seed, run, measured_at
+            )
+
+    def measured(self, workload: str, hardware: str, pipeline: str) -> set[str]:
+        """Ids of the schedules that were measured for a workload on this hardware."""
+        rows = self._db.execute(
+            "SELECT schedule FROM measurement WHERE workload = ? AND hardware = ? AND pipeline = ?",
+            (workload, hardware, pipeline),
+        )
+        return {id_ for (id_,) in rows}
+
+    def finish_search(
+        self, workload: str, hardware: str, pipeline: str, trials: int, seconds: float
+    ) -> None:
+        """Remember that a search of `trials` trials ended, so that it is not begun again."""
+        self._execute(
+            "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?)", workload, hardware, pipeline, trials, seconds
+        )
+
+    def finished_searches(self, hardware: str, pipeline: str) -> dict[str, tuple[int, float]]:
+        """Trials and wall time of every finished search, by workload."""
+        rows = self._db.execute(
+            "SELECT workload, trials, seconds FROM search WHERE hardware = ? AND pipeline = ?",
+            (hardware, pipeline),
+        )
+        return {key: (trials, seconds) for key, trials, seconds in rows}
+
+    def _sketch_id(self, sketch: Sketch) -> int:
+        text = _dump(sketch.to_json())
+        if text not in self._sketches:
+            self._db.execute("INSERT OR IGNORE INTO sketch (json) VALUES (?)", (text,))
+            row = self._db.execute("SELECT id FROM sketch WHERE json = ?", (text,)).fetchone()
+            self._sketches[text] = row[0]
+        return self._sketches[text]
+
+    def _sketch(self, id_: int) -> Sketch:
+        if id_ not in self._sketch_by_id:
+            row = self._db.execute("SELECT json FROM sketch WHERE id = ?", (id_,)).fetchone()
+            self._sketch_by_id[id_] = Sketch.from_json(json.loads(row[0]))
+        return self._sketch_by_id[id_]
+
+    def _execute(self, statement: str, *arguments: object) -> None:
+        with self._guard():
+            self._db.execute(statement, arguments)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise DataError(
+                f"the store {self.path} cannot be written ({exc}); free some space, or make it writable"
+            ) from exc
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,1 @@
+"""Finds, adapts, ranks and measures TVM schedules for the kernels of an ONNX model."""

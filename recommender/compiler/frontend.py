@@ -1,0 +1,300 @@
+"""From an ONNX file to a Relax module: shapes fixed, constants folded, every operator known."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import tvm
+import tvm.relax.frontend.onnx.onnx_frontend as importer
+from google.protobuf.message import DecodeError
+from tvm import relax
+from tvm.ir import IRModule
+
+from recommender.errors import ModelError, UsageError
+from recommender.vocabulary import Json
+
+# ORT's basic level folds constants and removes what does nothing; this one of its passes would turn
+# BERT's matrix products into Gemm between reshapes, which costs their fusion.
+_UNWANTED_OPTIMIZERS = ["MatMulAddFusion"]
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """A graph input after its shape was fixed; `dtype` is numpy's name of the type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A model ready for import: static shapes, folded constants."""
+
+    name: str
+    proto: onnx.ModelProto
+    inputs: tuple[ModelInput, ...]
+
+
+def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """`name:1,3,224,224`, `name:[1,3,224,224]`, `name:1x3x224x224` or `name[1,3,224,224]`.
+
+    ONNX names may hold colons, slashes and dots, so the last colon or bracket counts.
+
+    Raises:
+        UsageError: none of these forms, or a dimension below 1.
+    """
+    match = re.fullmatch(r"(.+?)\s*(?::\s*\[?|\[)\s*([\d\sx,-]+?)\s*\]?", text)
+    if match is None:
+        raise UsageError(f"--input-shape {text!r} is not of the form name:1,3,224,224")
+    dims = tuple(int(d) for d in re.split(r"[x,\s]+", match[2]) if d)
+    if not dims or min(dims) < 1:
+        raise UsageError(f"--input-shape {text!r} needs dimensions of 1 or more")
+    return match[1], dims
+
+
+def parse_dim(text: str) -> tuple[str, int]:
+    """`batch=1`: a symbolic dimension's name and its value.
+
+    Raises:
+        UsageError: not of that form, or below 1.
+    """
+    name, _, value = text.rpartition("=")
+    if not name or not value.isdigit() or int(value) < 1:
+        raise UsageError(f"--dim {text!r} is not of the form name=1")
+    return name, int(value)
+
+
+def load_model(
+    path: Path,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> OnnxModel:
+    """Read an ONNX file (and external data beside it), fix its shapes and fold its constants.
+
+    Raises:
+        ModelError: missing, not ONNX, truncated, invalid, or a dimension is left open.
+        UsageError: a shape or a dimension is given for something that the model does not have.
+    """
+    proto = _read(path)
+    _fix_shapes(proto, input_shapes or {}, dims or {})
+    return fold_model(proto, path.stem)
+
+
+def fold_model(proto: onnx.ModelProto, name: str) -> OnnxModel:
+    """A model in memory, its shapes fixed, ready for import once its constants are folded.
+
+    Raises:
+        ModelError: invalid, or a dimension is left open.
+    """
+    _refuse_open_dims(proto)
+    folded = _fold(proto, name)
+    return OnnxModel(name, folded, tuple(map(_model_input, _graph_inputs(folded))))
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist; give the path of an .onnx file")
+    try:
+        proto = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, OSError, ValueError) as exc:
+        raise ModelError(f"{path} is not an ONNX file, or it is cut short; export it again") from exc
+    if not proto.graph.node or not proto.opset_import:
+        raise ModelError(f"{path} is not an ONNX model: it has no nodes; export it again")
+    try:
+        onnx.load_external_data_for_model(proto, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as exc:
+        raise ModelError(
+            f"{path} keeps weights in other files that cannot be read ({_first_line(exc)}); "
+            "put them beside the model"
+        ) from exc
+    return proto
+
+
+def _graph_inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    initializers = {tensor.name for tensor in proto.graph.initializer}
+    return [value for value in proto.graph.input if value.name not in initializers]
+
+
+def _fix_shapes(
+    proto: onnx.ModelProto, input_shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]
+) -> None:
+    inputs = {value.name: value.type.tensor_type.shape for value in _graph_inputs(proto)}
+    for name, shape in input_shapes.items():
+        if name not in inputs:
+            raise UsageError(f"--input-shape: no input {name!r}; the model has {', '.join(inputs)}")
+        if inputs[name].dim and len(inputs[name].dim) != len(shape):
+            raise UsageError(
+                f"--input-shape: {name!r} has {len(inputs[name].dim)} dimensions, not {len(shape)}"
+            )
+        del inputs[name].dim[:]
+        for size in shape:
+            inputs[name].dim.add().dim_value = size
+    known = {d.dim_param for shape in inputs.values() for d in shape.dim if d.dim_param}
+    for name in dims.keys() - known:
+        raise UsageError(f"--dim: no dimension {name!r}; open are {', '.join(sorted(known)) or 'none'}")
+    for shape in inputs.values():
+        for dim in shape.dim:
+            if dim.dim_param in dims:
+                dim.dim_value = dims[dim.dim_param]
+    if input_shapes or dims:
+        # Shapes that the exporter inferred for the old inputs would contradict the new ones.
+        del proto.graph.value_info[:]
+        for value in proto.graph.output:
+            value.type.tensor_type.ClearField("shape")
+
+
+def _refuse_open_dims(proto: onnx.ModelProto) -> None:
+    flags = []
+    for value in _graph_inputs(proto):
+        if not value.type.HasField("tensor_type"):
+            raise ModelError(f"input {value.name!r} is not a tensor, which TVM cannot take")
+        sizes = [d.dim_value or d.dim_param or "?" for d in value.type.tensor_type.shape.dim]
+        if not value.type.tensor_type.HasField("shape"):
+            flags.append(f"{value.name} of unknown rank: --input-shape {value.name}:1,...")
+        elif not all(isinstance(size, int) for size in sizes):
+            example = ",".join(str(s) if isinstance(s, int) else "1" for s in sizes)
+            shown = ", ".join(map(str, sizes))
+            flags.append(f"{value.name} ({shown}): --input-shape {value.name}:{example}")
+    if flags:
+        raise ModelError("the model has open dimensions; add, for each input: " + "; ".join(flags))
+
+
+def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Fold constants with ONNX Runtime's basic optimisations, which keep standard operators."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory(prefix="recommend-") as folder:
+        target = Path(folder) / "folded.onnx"
+        options.optimized_model_filepath = str(target)
+        source = _serialized(proto, Path(folder))
+        if isinstance(source, str):
+            options.add_session_config_entry(
+                "session.optimized_model_external_initializers_file_name", "folded.data"
+            )
+        try:
+            onnxruntime.InferenceSession(
+                source,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_UNWANTED_OPTIMIZERS,
+            )
+        except Exception as exc:  # ORT raises bare Exception subclasses that it does not export
+            raise ModelError(f"{name} is not a valid model: {_first_line(exc)}") from exc
+        return onnx.load(str(target))
+
+
+def _serialized(proto: onnx.ModelProto, folder: Path) -> bytes | str:
+    """The model as bytes, or as a file with external data where protobuf's 2 GiB do not suffice."""
+    if proto.ByteSize() < (1 << 31) - (1 << 20):
+        return proto.SerializeToString()
+    path = folder / "large.onnx"
+    onnx.save(proto, str(path), save_as_external_data=True, location="large.data")
+    return str(path)
+
+
+def _model_input(value: onnx.ValueInfoProto) -> ModelInput:
+    tensor = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    return ModelInput(value.name, tuple(d.dim_value for d in tensor.shape.dim), str(dtype))
+
+
+def import_model(model: OnnxModel) -> IRModule:
+    """Import into Relax, with weights as constants.
+
+    Raises:
+        ModelError: operators that TVM does not have (all of them named), or an import that failed.
+    """
+    printed = io.StringIO()  # the importer prints its errors on stdout
+    try:
+        with _layout_transparent_operators(), contextlib.redirect_stdout(printed):
+            return importer.from_onnx(model.proto, keep_params_in_input=False)
+    except tvm.error.OpNotImplemented as exc:
+        raise ModelError(f"TVM cannot import these operators: {_operators_in(exc)}") from exc
+    except Exception as exc:  # converters raise whatever they stumble over
+        operator = re.search(r"Error converting operator (\S+)", printed.getvalue())
+        where = f" at operator {operator[1].rstrip(',')}" if operator else ""
+        raise ModelError(f"TVM's importer failed{where}: {_first_line(exc)}") from exc
+
+
+def _operators_in(exc: Exception) -> str:
+    text = str(exc)
+    names = re.findall(r"'([\w.:]+)'|\"([\w.:]+)\"", text)
+    found = sorted({a or b for a, b in names})
+    return ", ".join(found) if found else _first_line(exc)
+
+
+def _first_line(exc: BaseException) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return lines[-1] if lines else type(exc).__name__
+
+
+class _Clip(importer.Clip):
+    """Clip as two operators that ConvertLayout sees through; TVM's own are opaque calls.
+
+    With TVM's converter every relu6 keeps a transpose on either side and loses its fusion.
+    """
+
+    @classmethod
+    def _impl_v13(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+        result = inputs[0]
+        if inputs[1] is not None:
+            result = bb.emit(relax.op.maximum(result, inputs[1]))
+        if inputs[2] is not None:
+            result = bb.emit(relax.op.minimum(result, inputs[2]))
+        return result
+
+    @classmethod
+    def _impl_v1(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+        bounds = [attr.get("min"), attr.get("max")]
+        dtype = inputs[0].ty.dtype
+        consts = [None if b is None else relax.const(float(b), dtype) for b in bounds]
+        return cls._impl_v13(bb, [inputs[0], *consts], attr, params)
+
+
+class _HardSigmoid(importer.HardSigmoid):
+    """max(0, min(1, alpha x + beta)) without relax.clip, which ConvertLayout does not see through."""
+
+    @classmethod
+    def _impl_v1(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+        const = lambda value: relax.const(float(value), inputs[0].ty.dtype)  # noqa: E731
+        line = relax.op.add(
+            relax.op.multiply(inputs[0], const(attr.get("alpha", 0.2))), const(attr.get("beta", 0.5))
+        )
+        return relax.op.minimum(relax.op.maximum(line, const(0)), const(1))
+
+
+class _HardSwish(importer.HardSwish):
+    """x * HardSigmoid(x) with alpha 1/6 and beta 1/2, as the ONNX specification defines it."""
+
+    @classmethod
+    def _impl_v14(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+        gate = _HardSigmoid._impl_v1(bb, inputs, {"alpha": 1 / 6, "beta": 0.5}, params)
+        return relax.op.multiply(inputs[0], gate)
+
+
+_TRANSPARENT: Mapping[str, Json] = {
+    "Clip": _Clip,
+    "HardSigmoid": _HardSigmoid,
+    "HardSwish": _HardSwish,
+}
+
+
+@contextlib.contextmanager
+def _layout_transparent_operators():  # type: ignore[no-untyped-def]
+    """Let the importer use the converters above; it offers no other way to replace one."""
+    original = importer._get_convert_map
+    importer._get_convert_map = lambda *args: {**original(*args), **_TRANSPARENT}
+    try:
+        yield
+    finally:
+        importer._get_convert_map = original

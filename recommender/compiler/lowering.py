@@ -1,0 +1,98 @@
+"""The one lowering pipeline: from a Relax module to fused kernels.
+
+It decides which kernels exist, so every stored record carries `PIPELINE`; a change here makes all
+of them stale. What was tried is in docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tvm
+from tvm import relax, topi
+from tvm.ir import IRModule
+from tvm.s_tir import meta_schedule as ms
+from tvm.target import Target
+
+from recommender.compiler.sketches import DesignSpace
+from recommender.compiler.workloads import describe_workload
+from recommender.errors import ModelError
+from recommender.vocabulary import Kernel
+
+PIPELINE = "nhwc-1/tvm-0.27"
+"""Identity of this pipeline: raised with every change that alters a kernel."""
+
+
+def _unary(function: Callable[[tvm.te.Tensor], tvm.te.Tensor]) -> Callable[..., relax.Expr]:
+    return lambda builder, call: builder.call_te(function, call.args[0])
+
+
+def _fast_sigmoid(x: tvm.te.Tensor) -> tvm.te.Tensor:
+    one = tvm.tirx.const(1.0, x.dtype)
+    return topi.divide(one, topi.add(one, topi.fast_exp(topi.negative(x))))
+
+
+# Polynomials that LLVM vectorises, instead of one call into libm per element. Softmax keeps its own
+# exponential: with the fast one its sketches were slower.
+_FAST_MATH = {
+    "relax.exp": _unary(topi.fast_exp),
+    "relax.erf": _unary(topi.fast_erf),
+    "relax.tanh": _unary(topi.fast_tanh),
+    "relax.sigmoid": _unary(_fast_sigmoid),
+}
+
+
+@dataclass(frozen=True)
+class LoweredKernel:
+    """A kernel with the TIR module it stands for."""
+
+    kernel: Kernel
+    space: DesignSpace
+
+
+def lower(module: IRModule, target: Target) -> IRModule:
+    """Lower to fused TIR kernels: NHWC convolutions, fast element-wise math, constants folded.
+
+    Raises:
+        ModelError: a shape stayed dynamic, or a pass refused the module.
+    """
+    transform = relax.transform
+    passes = [
+        transform.DecomposeOpsForInference(),
+        transform.CanonicalizeBindings(),
+        transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
+        transform.Normalize(),
+        transform.FoldConstant(),
+        transform.LegalizeOps(_FAST_MATH),
+        transform.AnnotateTIROpPattern(),
+        transform.FoldConstant(),
+        transform.DeadCodeElimination(),
+        transform.FuseOps(),
+        transform.FuseTIR(),
+    ]
+    try:
+        with target, tvm.transform.PassContext(opt_level=3):
+            return tvm.transform.Sequential(passes)(module)
+    except (tvm.error.InternalError, ValueError, TypeError, RuntimeError) as exc:
+        lines = [line for line in str(exc).splitlines() if line.strip()]
+        raise ModelError(f"TVM could not lower the model: {lines[-1] if lines else exc}") from exc
+
+
+def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
+    """The distinct kernels of a lowered module, with how often each is called.
+
+    Raises:
+        ModelError: the model has no kernel at all.
+    """
+    found: dict[str, LoweredKernel] = {}
+    for task in ms.relax_integration.extract_tasks(lowered, target):
+        space = DesignSpace.of(task.dispatched[0], target)
+        workload = describe_workload(space.module, space.sketches)
+        calls = int(task.weight)
+        if workload.key in found:
+            calls += found[workload.key].kernel.calls
+        found[workload.key] = LoweredKernel(Kernel(str(task.task_name), workload, calls), space)
+    if not found:
+        raise ModelError("the model has no kernels: everything in it is constant")
+    return list(found.values())

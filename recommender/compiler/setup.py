@@ -1,0 +1,93 @@
+"""Imports TVM the only way that works: right versions, all cores, and without its slowest import.
+
+Call `prepare` before anything else of `recommender.compiler` is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from importlib import metadata, util
+from pathlib import Path
+
+from recommender.errors import SetupError, UsageError
+
+TVM_VERSION = "0.27.0.post1"
+FFI_BELOW = (0, 1, 15)
+
+
+def usable_cores() -> int:
+    """Cores this process may use: the affinity mask, cut down by a cgroup quota if there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return cores if quota is None else max(1, min(cores, int(quota + 0.5)))
+
+
+def _cgroup_quota() -> float | None:
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if limit == "max" else int(limit) / int(period)
+
+
+def check_versions() -> None:
+    """Refuse a TVM or tvm-ffi that is missing, or known to crash.
+
+    tvm-ffi 0.1.15 changed the type of a native hook, so that TVM 0.27 dies with SIGSEGV on saving any
+    workload; nothing in its wheel's metadata forbids the pair.
+
+    Raises:
+        SetupError: with the command that mends it.
+    """
+    mend = f"run: pip install 'apache-tvm=={TVM_VERSION}' 'apache-tvm-ffi>=0.1.14.post0,<0.1.15'"
+    try:
+        tvm, ffi = metadata.version("apache-tvm"), metadata.version("apache-tvm-ffi")
+    except metadata.PackageNotFoundError as exc:
+        raise SetupError(f"{exc.name} is not installed; {mend}") from exc
+    if not tvm.startswith("0.27."):
+        raise SetupError(f"apache-tvm 0.27 is needed, but {tvm} is installed; {mend}")
+    if tuple(int(part) for part in ffi.split(".")[:3]) >= FFI_BELOW:
+        raise SetupError(f"apache-tvm-ffi {ffi} crashes TVM {tvm}; {mend}")
+
+
+def prepare(threads: int | None = None) -> int:
+    """Check versions, set TVM's thread count and import TVM. Return the number of threads.
+
+    TVM's runtime reads TVM_NUM_THREADS once, when it starts its pool, and takes half of the cores
+    when it is not set.
+
+    Raises:
+        UsageError: fewer than one thread, or more than there are cores.
+        SetupError: a version that does not work.
+    """
+    cores = usable_cores()
+    threads = cores if threads is None else threads
+    if not 1 <= threads <= cores:
+        raise UsageError(f"--threads must be from 1 to the {cores} usable cores, but got {threads}")
+    check_versions()
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    _register_cpu_intrinsics()
+    return threads
+
+
+def _register_cpu_intrinsics() -> None:
+    """Register the x86 and Arm tensor intrinsics without those of CUDA, ROCm, Hexagon and Metal.
+
+    Every `TuneContext` imports `tvm.s_tir.tensor_intrin`, whose CUDA part alone parses hundreds of
+    intrinsics: 9 s in every process, against 0.2 s for what a CPU's schedule rules ask for.
+    """
+    name = "tvm.s_tir.tensor_intrin"
+    if name in sys.modules:
+        return
+    import tvm.s_tir
+
+    spec = util.find_spec(name)
+    assert spec is not None and spec.submodule_search_locations is not None
+    package = types.ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations)
+    package.__spec__ = spec
+    sys.modules[name] = package
+    tvm.s_tir.tensor_intrin = package
+    from tvm.s_tir.tensor_intrin import arm_cpu, x86  # noqa: F401

@@ -1,0 +1,110 @@
+"""From a lowered kernel (a TIR module) to a `Workload` in our own words."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+
+import tvm
+import tvm.sym
+from tvm.ir import IRModule
+from tvm.s_tir import Schedule as TirSchedule
+
+from recommender.vocabulary import Access, Sketch, Workload, digest
+
+_REDUCTION = 2  # tvm.tirx.IterVar.CommReduce
+_ITEM_BYTES = {"float64": 8, "int64": 8, "float16": 2, "int8": 1, "uint8": 1, "bool": 1}
+
+
+def canonical_text(module: IRModule) -> str:
+    """The kernel's TVMScript with every name replaced by its order of appearance.
+
+    Two kernels have the same text if and only if they compute the same on the same shapes, whatever
+    the model called its tensors. TVM's own structural hashes differ between environments.
+    """
+    return ast.unparse(_Renamer().visit(ast.parse(module.script(show_meta=False))))
+
+
+class _Renamer(ast.NodeTransformer):
+    """Renames variables, buffers and blocks; leaves the script's own vocabulary (T, I, range)."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def _rename(self, name: str) -> str:
+        return self.names.setdefault(name, f"v{len(self.names)}")
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        if node.id not in ("T", "I", "range"):
+            node.id = self._rename(node.id)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.arg = self._rename(node.arg)
+        self.generic_visit(node)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "sblock":
+            node.args = [ast.Constant("block")]
+        self.generic_visit(node)
+        return node
+
+
+def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Workload:
+    """Describe the only function of a lowered module, `main`, whose shapes are static."""
+    schedule = TirSchedule(module)
+    blocks = [schedule.get(b) for b in schedule.get_child_blocks(schedule.get_sblock("root"))]
+    anchor = max(blocks, key=_work)
+    spatial = [v for v in anchor.iter_vars if v.iter_type != _REDUCTION]
+    reduction = [v for v in anchor.iter_vars if v.iter_type == _REDUCTION]
+    axes = [v.var for v in spatial + reduction]
+    accesses = [_access(region, axes, is_write=False) for region in anchor.reads]
+    accesses += [_access(region, axes, is_write=True) for region in anchor.writes]
+    buffers = argument_buffers(module)
+    return Workload(
+        key=digest(canonical_text(module)),
+        operators=tuple(_operator(str(b.name_hint)) for b in blocks),
+        spatial_extents=tuple(int(v.dom.extent) for v in spatial),
+        reduction_extents=tuple(int(v.dom.extent) for v in reduction),
+        accesses=tuple(accesses),
+        argument_shapes=tuple(shape for shape, _ in buffers),
+        argument_types=tuple(dtype for _, dtype in buffers),
+        flops=float(tvm.s_tir.analysis.estimate_tir_flops(module)),
+        sketches=sketches,
+    )
+
+
+def argument_buffers(module: IRModule) -> list[tuple[tuple[int, ...], str]]:
+    """Shape and type of every argument of `main`, outputs last."""
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
+    return [(tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos]
+
+
+def _work(block: tvm.s_tir.SBlock) -> tuple[int, bool]:
+    """Iterations of a block, blocks that reduce first: the anchor has the most."""
+    volume = math.prod(int(v.dom.extent) for v in block.iter_vars)
+    reduces = any(v.iter_type == _REDUCTION for v in block.iter_vars)
+    return (volume if reduces else 0), reduces
+
+
+def _access(region: tvm.s_tir.BufferRegion, axes: list[tvm.tirx.Var], *, is_write: bool) -> Access:
+    coefficients = []
+    for dimension in region.region:
+        linear = tvm.sym.detect_linear_equation(dimension.min, axes)
+        steps = [int(c) if isinstance(c, tvm.tirx.IntImm) else 0 for c in linear[:-1]]
+        coefficients.append(tuple(steps) if steps else (0,) * len(axes))
+    return Access(
+        shape=tuple(int(d) for d in region.source.shape),
+        coefficients=tuple(coefficients),
+        item_bytes=_ITEM_BYTES.get(str(region.source.dtype), 4),
+        is_write=is_write,
+    )
+
+
+def _operator(block_name: str) -> str:
+    """A block's operator: its name without the counters and variable names that TE puts in it."""
+    if re.match(r"lv\d*", block_name):
+        block_name = "reduce" if block_name.endswith("_red") else "compute"
+    return re.sub(r"(_\d+)+$", "", block_name)

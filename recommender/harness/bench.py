@@ -1,0 +1,177 @@
+"""What a worker does with one workload: reference, build, check, time. Runs inside the worker only."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm.ir import IRModule
+from tvm.s_tir import Schedule as TirSchedule
+from tvm.target import Target
+
+from recommender.compiler.sketches import DesignSpace, ReplayError
+from recommender.compiler.workloads import argument_buffers
+from recommender.harness.timing import TimingRule
+from recommender.vocabulary import Json, Outcome, Schedule, Status
+
+TOLERANCE = 1e-4
+"""Largest difference from the reference, as a share of the reference's largest magnitude."""
+
+
+@dataclass
+class _Loaded:
+    """A workload with its inputs and what the unscheduled kernel computes from them."""
+
+    space: DesignSpace
+    arguments: list[NDArray[np.generic]]
+    outputs: dict[int, NDArray[np.generic]]
+
+
+class Bench:
+    """Holds one workload at a time, and what was built for it."""
+
+    def __init__(self, target: Json) -> None:
+        """Build for `target`, TVM's JSON form of it."""
+        self.target = Target(target)
+        self._loaded: dict[str, _Loaded] = {}
+        self._built: dict[int, tuple[str, tvm.runtime.Module]] = {}
+        self._tokens = itertools.count()
+
+    def load(self, key: str, module_json: str) -> None:
+        """Take a workload's module, make inputs and compute the reference outputs."""
+        module: IRModule = tvm.ir.load_json(module_json)
+        space = DesignSpace.of(module, self.target)
+        arguments = make_arguments(argument_buffers(module))
+        tensors = [tvm.runtime.tensor(a) for a in arguments]
+        tvm.tirx.build(module, target=self.target)["main"](*tensors)
+        after = [t.numpy() for t in tensors]
+        changed = {
+            i: new
+            for i, (old, new) in enumerate(zip(arguments, after, strict=True))
+            if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
+        }
+        self._loaded[key] = _Loaded(space, arguments, changed)
+
+    def unload(self, key: str) -> None:
+        """Forget a workload and everything built for it."""
+        self._loaded.pop(key, None)
+        for token in [t for t, (owner, _) in self._built.items() if owner == key]:
+            del self._built[token]
+        gc.collect()
+
+    def build(self, key: str, schedule: Schedule) -> tuple[int | None, Outcome | None]:
+        """Replay, build, run once and compare. Return a token for `time`, or the failure."""
+        try:
+            replayed = self.space(key).replay(schedule)
+        except ReplayError as exc:
+            return None, Outcome.failure(Status.REPLAY_FAILED, str(exc))
+        return self.build_replayed(key, replayed)
+
+    def space(self, key: str) -> DesignSpace:
+        """The design space of a loaded workload."""
+        return self._loaded[key].space
+
+    def build_replayed(
+        self, key: str, replayed: TirSchedule
+    ) -> tuple[int | None, Outcome | None]:
+        """`build` for a schedule that is replayed already."""
+        try:
+            executable = tvm.tirx.build(replayed.mod, target=self.target)
+        except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
+            return None, Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
+        failure = self._check(executable, self._loaded[key])
+        if failure is not None:
+            return None, failure
+        token = next(self._tokens)
+        self._built[token] = (key, executable)
+        return token, None
+
+    def _check(self, executable: tvm.runtime.Module, loaded: _Loaded) -> Outcome | None:
+        tensors = [
+            tvm.runtime.tensor(np.full_like(a, _CANARY.get(a.dtype.kind, 1)) if i in loaded.outputs else a)
+            for i, a in enumerate(loaded.arguments)
+        ]
+        try:
+            executable["main"](*tensors)
+        except Exception as exc:
+            return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
+        for i, argument in enumerate(loaded.arguments):
+            expected = loaded.outputs.get(i, argument)
+            problem = difference(tensors[i].numpy(), expected)
+            if problem is not None:
+                return Outcome.failure(Status.WRONG_OUTPUT, f"argument {i}: {problem}")
+        return None
+
+    def time(self, token: int, rule: TimingRule) -> list[float]:
+        """Seconds of one call, once per repeat; each repeat averages over `repeat_seconds`."""
+        key, executable = self._built[token]
+        tensors = [tvm.runtime.tensor(a) for a in self._loaded[key].arguments]
+        function = executable["main"]
+        start = time.perf_counter()
+        function(*tensors)
+        first = time.perf_counter() - start
+        if rule.cold:
+            repeats = max(3, min(60, math.ceil(rule.repeats * rule.repeat_seconds / max(first, 1e-6))))
+            return _evaluate(executable, tensors, number=1, repeat=repeats, cold=True)
+        repeats = 1 if first > rule.loser_seconds else rule.repeats
+        number = max(1, math.ceil(rule.repeat_seconds / max(first, 1e-7)))
+        return _evaluate(executable, tensors, number=number, repeat=repeats, cold=False)
+
+    def drop(self, token: int) -> None:
+        """Forget one built candidate."""
+        self._built.pop(token, None)
+
+
+_CANARY = {"f": math.nan}
+
+
+def _evaluate(
+    executable: tvm.runtime.Module, tensors: list[object], *, number: int, repeat: int, cold: bool
+) -> list[float]:
+    timer = executable.time_evaluator(
+        "main",
+        tvm.cpu(),
+        number=number,
+        repeat=repeat,
+        f_preproc="cache_flush_cpu_non_first_arg" if cold else "",
+    )
+    return [float(s) for s in timer(*tensors).results]
+
+
+def make_arguments(buffers: Sequence[tuple[tuple[int, ...], str]]) -> list[NDArray[np.generic]]:
+    """Inputs that show wrong results: normal numbers, and indices that stay inside every table.
+
+    TVM's own filler writes bit patterns of floats into integers, which crashes gathers.
+    """
+    rng = np.random.default_rng(1)
+    dims = [d for shape, dtype in buffers if "float" in dtype for d in shape if d > 1]
+    highest = min(dims, default=2)
+    arguments: list[NDArray[np.generic]] = []
+    for shape, dtype in buffers:
+        if "float" in dtype:
+            arguments.append(rng.standard_normal(shape, dtype=np.float32).astype(dtype))
+        elif dtype == "bool":
+            arguments.append(rng.integers(0, 2, shape).astype(bool))
+        else:
+            arguments.append(rng.integers(0, highest, shape).astype(dtype))
+    return arguments
+
+
+def difference(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> str | None:
+    """What is wrong with `actual`, or None when it equals `expected` within `TOLERANCE`."""
+    if actual.dtype.kind != "f":
+        wrong = int(np.count_nonzero(actual != expected))
+        return f"{wrong} of {actual.size} values differ" if wrong else None
+    if not np.array_equal(np.isfinite(actual), np.isfinite(expected)):
+        return "values that are not finite, or were never written"
+    finite = np.isfinite(expected)
+    scale = float(np.max(np.abs(expected[finite]), initial=0.0)) or 1.0
+    worst = float(np.max(np.abs(actual[finite] - expected[finite]), initial=0.0)) / scale
+    return f"off by {worst:.1e} of the largest value" if worst > TOLERANCE else None

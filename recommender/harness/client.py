@@ -1,0 +1,135 @@
+"""A worker process seen from the parent: start it, call it with a time limit, replace it when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+MEMORY_BYTES = 12 << 30
+_START_SECONDS = 60.0
+
+
+class WorkerFailure(Exception):
+    """A call that did not come back with a result. The worker was replaced if it had to be."""
+
+
+class CallTimedOut(WorkerFailure):
+    """The call took longer than its limit; the worker was killed."""
+
+
+class WorkerCrashed(WorkerFailure):
+    """The worker died during the call."""
+
+
+class OutOfMemory(WorkerFailure):
+    """The call ran into the worker's memory limit."""
+
+
+class CallFailed(WorkerFailure):
+    """The call raised; the worker lives on."""
+
+
+class WorkerClient:
+    """One worker process, started on first use and again after it dies."""
+
+    def __init__(self, threads: int, memory_bytes: int = MEMORY_BYTES) -> None:
+        """Workers run TVM with `threads` threads and at most `memory_bytes` of their own memory."""
+        self._arguments = (str(threads), str(memory_bytes))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.generation = 0
+        """How often a process was started: whatever an earlier one held is gone."""
+
+    def __enter__(self) -> WorkerClient:
+        """Return itself; the process starts with the first call."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill the process."""
+        self.kill()
+
+    def start(self) -> None:
+        """Start the process unless it runs already.
+
+        Raises:
+            WorkerCrashed: it died before it was ready.
+        """
+        if self._process is not None and self._process.poll() is None:
+            return
+        ours, theirs = multiprocessing.Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "recommender.harness.worker", str(theirs.fileno()), *self._arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._connection = ours
+        self.generation += 1
+        self._receive(_START_SECONDS)
+
+    def call(
+        self,
+        method: str,
+        *arguments: Any,
+        timeout_seconds: float,
+        on_event: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Call a method of the worker's services and return its result.
+
+        `on_event` gets whatever the service reports on the way; each report restarts the time limit.
+
+        Raises:
+            WorkerFailure: one of its kinds; the next call finds a working process.
+        """
+        self.start()
+        try:
+            self._connection.send((method, arguments))
+        except OSError as exc:
+            raise self._crashed() from exc
+        while True:
+            kind, value = self._receive(timeout_seconds)
+            if kind == "ok":
+                return value
+            if kind == "event":
+                if on_event is not None:
+                    on_event(value)
+                continue
+            raise OutOfMemory(value) if kind == "memory" else CallFailed(value)
+
+    def _receive(self, timeout_seconds: float) -> tuple[str, Any]:
+        try:
+            if not self._connection.poll(timeout_seconds):
+                self.kill()
+                raise CallTimedOut(f"no answer within {timeout_seconds:.0f} s")
+            kind, value = self._connection.recv()
+        except (EOFError, OSError) as exc:
+            raise self._crashed() from exc
+        return kind, value
+
+    def _crashed(self) -> WorkerFailure:
+        assert self._process is not None
+        code = self._process.wait()
+        self.kill()
+        if code == -signal.SIGKILL:
+            return OutOfMemory("the worker was killed, which the system does when memory runs out")
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return WorkerCrashed(f"the worker died with {name}")
+
+    def kill(self) -> None:
+        """Kill the process if it runs, and wait until it is gone."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._connection.close()
+        self._process = None

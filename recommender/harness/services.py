@@ -1,0 +1,96 @@
+"""What the worker offers on its pipe. Each public method is one call of `WorkerClient.call`."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tvm.s_tir import Schedule as TirSchedule
+
+from recommender.harness.bench import Bench
+from recommender.harness.search import search, silence
+from recommender.harness.timing import TimingRule
+from recommender.vocabulary import Json, Outcome, Schedule
+
+_LOSER_RATIO = 4.0
+"""A search samples a candidate once that takes this many times as long as the best so far."""
+
+
+class Services:
+    """The worker's state: the bench of the target it was opened for."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Reports go out on `connection` while a call runs."""
+        self._connection = connection
+        self._bench: Bench | None = None
+        silence()
+
+    @property
+    def bench(self) -> Bench:
+        """The bench that `open` made."""
+        if self._bench is None:
+            raise RuntimeError("the worker was not opened")
+        return self._bench
+
+    def open(self, target: Json) -> None:
+        """Make the bench for a target."""
+        self._bench = Bench(target)
+
+    def load(self, key: str, module_json: str) -> None:
+        """See `Bench.load`."""
+        self.bench.load(key, module_json)
+
+    def unload(self, key: str) -> None:
+        """See `Bench.unload`."""
+        self.bench.unload(key)
+
+    def build(self, key: str, schedule: Schedule) -> tuple[int | None, Outcome | None]:
+        """See `Bench.build`."""
+        return self.bench.build(key, schedule)
+
+    def time(self, token: int, rule: TimingRule) -> tuple[list[float], float]:
+        """Raw seconds, and the machine's load average beside them."""
+        return self.bench.time(token, rule), os.getloadavg()[0]
+
+    def drop(self, token: int) -> None:
+        """See `Bench.drop`."""
+        self.bench.drop(token)
+
+    def search(
+        self,
+        key: str,
+        trials: int,
+        seed: int,
+        rule: TimingRule,
+        known: list[tuple[Schedule, Outcome]],
+    ) -> int:
+        """Search a loaded workload; report ("trying", schedule), then ("measured", schedule, outcome)."""
+        settled = {schedule.id: outcome for schedule, outcome in known}
+        best = min((outcome.median_seconds for outcome in settled.values()), default=math.inf)
+
+        def measure(replayed: TirSchedule, schedule: Schedule) -> Outcome:
+            nonlocal best
+            if schedule.id in settled:
+                return settled[schedule.id]
+            self._report("trying", schedule)
+            token, failure = self.bench.build_replayed(key, replayed)
+            if token is None:
+                assert failure is not None
+                outcome = failure
+            else:
+                seconds, load = self.time(token, replace(rule, loser_seconds=_LOSER_RATIO * best))
+                outcome = Outcome.of_times(seconds, load)
+                self.bench.drop(token)
+            best = min(best, outcome.median_seconds)
+            settled[schedule.id] = outcome
+            self._report("measured", schedule, outcome)
+            return outcome
+
+        space = self.bench.space(key)
+        return search(space, measure, trials=trials, seed=seed, known=known)
+
+    def _report(self, *event: Any) -> None:
+        self._connection.send(("event", event))

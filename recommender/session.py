@@ -1,0 +1,93 @@
+"""What every command needs: the target, the hardware, and kernels ready to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.compiler import setup
+from recommender.harness.measurer import Task
+from recommender.vocabulary import Hardware, Json, Kernel
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is compiled for and measured on. `target` is TVM's JSON form."""
+
+    target: Json
+    hardware: Hardware
+    threads: int
+    pipeline: str
+
+
+def this_machine(target: str = "host", threads: int | None = None) -> Machine:
+    """The machine as `--target` and `--threads` describe it.
+
+    Raises:
+        SetupError: TVM is missing or of a version that does not work.
+        UsageError: the target does not parse, or there are not so many cores.
+    """
+    threads = setup.prepare(threads)
+    from recommender.compiler import hardware, lowering
+
+    parsed = hardware.parse_target(target, threads)
+    return Machine(
+        target=hardware.target_json(parsed),
+        hardware=hardware.describe_hardware(parsed, threads),
+        threads=threads,
+        pipeline=lowering.PIPELINE,
+    )
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A model lowered to kernels. `lowered` and `onnx` are what `export` and the checks need."""
+
+    name: str
+    kernels: tuple[Kernel, ...]
+    tasks: Mapping[str, Task]
+    lowered: object
+    onnx: object
+
+
+def prepare_model(
+    path: Path,
+    machine: Machine,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> PreparedModel:
+    """Read, fix, fold, import and lower a model, and describe its kernels.
+
+    Raises:
+        ModelError: any of these steps failed.
+    """
+    from recommender.compiler import frontend
+
+    return lower_model(frontend.load_model(path, input_shapes, dims), machine)
+
+
+def lower_model(model: object, machine: Machine) -> PreparedModel:
+    """`prepare_model` for an `OnnxModel` that is loaded already."""
+    from recommender.compiler import frontend, hardware, lowering
+
+    assert isinstance(model, frontend.OnnxModel)
+    target = hardware.target_from_json(machine.target)
+    lowered = lowering.lower(frontend.import_model(model), target)
+    found = lowering.kernels_of(lowered, target)
+    tasks = {k.kernel.workload.key: Task(k.kernel.workload.key, k.space.to_json()) for k in found}
+    return PreparedModel(model.name, tuple(k.kernel for k in found), tasks, lowered, model)
+
+
+def prepare_named(name: str, machine: Machine) -> PreparedModel:
+    """Prepare an ONNX file, or a model of the zoo filled with weights from seed 0.
+
+    Raises:
+        ModelError: any step from the file to its kernels failed.
+    """
+    from recommender.compiler import frontend
+    from recommender.datasets import zoo
+
+    if name in zoo.zoo_names() and not Path(name).exists():
+        return lower_model(frontend.fold_model(zoo.zoo_model(name), name), machine)
+    return prepare_model(Path(name), machine)

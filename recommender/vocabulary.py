@@ -1,0 +1,396 @@
+"""The words of the project, as frozen values. No logic here but checks, derived figures and keys.
+
+Everything below is hashable, has a JSON form (`to_json` / `from_json`) and no knowledge of TVM.
+
+* `Hardware`   what a time was measured on
+* `Workload`   what one kernel computes: loops and accesses of its anchor block, and its sketches
+* `Kernel`     a workload as it occurs in one model: a name and the number of calls
+* `Sketch`     the structure that the target's schedule rules generate for a workload
+* `Schedule`   a sketch plus the decisions taken in it
+* `Donor`      a library schedule with the workload it was tuned for and how fast it was there
+* `Candidate`  a schedule adapted to a workload, with the donor and the repair policy it came from
+* `Outcome`    what happened when a candidate was built, checked and timed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from statistics import median
+from typing import Any, TypeAlias
+
+SCHEMA_VERSION = 1
+"""Version of every stored record. Raised when the meaning of a stored field changes."""
+
+Tile: TypeAlias = tuple[int, ...]
+"""Factors of one tiled loop from the outermost level to the innermost; their product is the extent."""
+Decision: TypeAlias = Tile | int
+"""One sampling instruction's outcome: tile factors, a categorical index or a compute location."""
+Json: TypeAlias = Any
+
+
+def digest(value: Json, length: int = 16) -> str:
+    """Hex digest of a JSON value that does not depend on key order, process or platform."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A machine as far as schedules care: instruction set, cores used, caches. Sizes in bytes."""
+
+    cpu: str
+    target_triple: str
+    simd_bytes: int
+    threads: int
+    l1_bytes: int
+    l2_bytes: int
+    l3_bytes: int
+    features: tuple[str, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """Short stable name of this hardware, used as a key in stores."""
+        return f"{self.cpu}-{self.threads}t-{digest(asdict(self), 8)}"
+
+    @property
+    def simd_lanes(self) -> int:
+        """How many float32 numbers one vector register holds."""
+        return self.simd_bytes // 4
+
+    def to_json(self) -> Json:
+        """A JSON object that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Hardware:
+        """The hardware written by `to_json`."""
+        return cls(**{**value, "features": tuple(value["features"])})
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the anchor block touches one buffer: an affine index per dimension.
+
+    `coefficients[d][a]` is the step of dimension `d` when anchor axis `a` (spatial axes first, then
+    reduction axes) goes up by one.
+    """
+
+    shape: tuple[int, ...]
+    coefficients: tuple[tuple[int, ...], ...]
+    item_bytes: int
+    is_write: bool
+
+
+@dataclass(frozen=True)
+class SampledTile:
+    """A `SamplePerfectTile` of a sketch: the extent to be split, and the rules of the split."""
+
+    extent: int
+    parts: int
+    max_innermost: int
+
+
+@dataclass(frozen=True)
+class SampledChoice:
+    """A `SampleCategorical` of a sketch: the values one of which is picked by index."""
+
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SampledLocation:
+    """A `SampleComputeLocation` of a sketch: where a producer is computed.
+
+    A decision of -1 inlines it, -2 leaves it at the root, n >= 0 puts it in the consumer's n-th loop.
+    """
+
+
+Sample: TypeAlias = SampledTile | SampledChoice | SampledLocation
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The structure of a schedule: what is sampled, in order, and where the epilogue is computed.
+
+    `epilogue_level` is the tile level at which a consumer is computed (`ReverseComputeAt`), or -1
+    when it has a loop nest of its own. `rfactor_loop` is the part of a split reduction that was
+    factored out (0 outer, 1 inner), or -1. `steps` tells apart sketches that agree in all of that.
+    """
+
+    samples: tuple[Sample, ...]
+    epilogue_level: int = -1
+    rfactor_loop: int = -1
+    steps: str = ""
+
+    @cached_property
+    def structure(self) -> tuple[tuple[int, ...], int]:
+        """What two workloads' sketches must share for decisions to transfer between them."""
+        parts = tuple(s.parts for s in self.samples if isinstance(s, SampledTile))
+        return parts, self.rfactor_loop
+
+    @property
+    def tiles(self) -> tuple[SampledTile, ...]:
+        """The tiled loops, in the order in which they are sampled."""
+        return tuple(s for s in self.samples if isinstance(s, SampledTile))
+
+    def to_json(self) -> Json:
+        """A JSON list that `from_json` reads back."""
+        return [
+            [_sample_to_json(s) for s in self.samples],
+            self.epilogue_level,
+            self.rfactor_loop,
+            self.steps,
+        ]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Json]) -> Sketch:
+        """The sketch written by `to_json`."""
+        samples, epilogue_level, rfactor_loop, steps = value
+        return cls(tuple(map(_sample_from_json, samples)), epilogue_level, rfactor_loop, steps)
+
+
+def _sample_to_json(sample: Sample) -> Json:
+    if isinstance(sample, SampledTile):
+        return ["tile", sample.extent, sample.parts, sample.max_innermost]
+    if isinstance(sample, SampledChoice):
+        return ["choice", *sample.values]
+    return ["location"]
+
+
+def _sample_from_json(value: Sequence[Json]) -> Sample:
+    kind, *rest = value
+    if kind == "tile":
+        return SampledTile(*rest)
+    if kind == "choice":
+        return SampledChoice(tuple(rest))
+    if kind == "location":
+        return SampledLocation()
+    raise ValueError(f"a sample is a tile, a choice or a location, but got {kind!r}")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one fused kernel computes, in our own words, with a key that survives TVM releases.
+
+    The anchor is the block that does most of the work (the convolution, the matrix product, the
+    reduction); `operators` names every block in order, which is the seed paper's kernel class.
+    """
+
+    key: str
+    operators: tuple[str, ...]
+    spatial_extents: tuple[int, ...]
+    reduction_extents: tuple[int, ...]
+    accesses: tuple[Access, ...]
+    argument_shapes: tuple[tuple[int, ...], ...]
+    argument_types: tuple[str, ...]
+    flops: float
+    sketches: tuple[Sketch, ...] = field(default=(), compare=False, hash=False)
+
+    @cached_property
+    def kernel_class(self) -> str:
+        """The sequence of operators, whatever the shapes (Gibson and Cano 2022, section 4.1)."""
+        return "+".join(self.operators)
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Extents of all anchor axes, spatial ones first."""
+        return self.spatial_extents + self.reduction_extents
+
+    @cached_property
+    def argument_bytes(self) -> int:
+        """Bytes of all arguments, the least that has to move when nothing is cached."""
+        sizes = {"float64": 8, "int64": 8, "float16": 2, "int8": 1, "uint8": 1, "bool": 1}
+        return sum(
+            math.prod(shape) * sizes.get(dtype, 4)
+            for shape, dtype in zip(self.argument_shapes, self.argument_types, strict=True)
+        )
+
+    def to_json(self) -> Json:
+        """A JSON object that `from_json` reads back."""
+        return {**asdict(self), "sketches": [sketch.to_json() for sketch in self.sketches]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Workload:
+        """The workload written by `to_json`."""
+        return cls(
+            key=value["key"],
+            operators=tuple(value["operators"]),
+            spatial_extents=tuple(value["spatial_extents"]),
+            reduction_extents=tuple(value["reduction_extents"]),
+            accesses=tuple(
+                Access(
+                    tuple(a["shape"]),
+                    tuple(map(tuple, a["coefficients"])),
+                    a["item_bytes"],
+                    a["is_write"],
+                )
+                for a in value["accesses"]
+            ),
+            argument_shapes=tuple(map(tuple, value["argument_shapes"])),
+            argument_types=tuple(value["argument_types"]),
+            flops=value["flops"],
+            sketches=tuple(map(Sketch.from_json, value["sketches"])),
+        )
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A workload as it occurs in one model."""
+
+    name: str
+    workload: Workload
+    calls: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A sketch with a decision for each of its samples. It says nothing about how good it is."""
+
+    sketch: Sketch
+    decisions: tuple[Decision, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the decisions answer the sketch's samples.
+
+        Raises:
+            ValueError: their number differs, or a tile's product is not its extent.
+        """
+        if len(self.decisions) != len(self.sketch.samples):
+            raise ValueError(
+                f"a sketch with {len(self.sketch.samples)} samples needs as many decisions, "
+                f"but got {len(self.decisions)}"
+            )
+        for sample, decision in zip(self.sketch.samples, self.decisions, strict=True):
+            if isinstance(sample, SampledTile) != isinstance(decision, tuple):
+                raise ValueError(f"{decision!r} does not answer {sample!r}")
+            if isinstance(sample, SampledTile) and (
+                math.prod(decision) != sample.extent or len(decision) != sample.parts  # type: ignore[arg-type]
+            ):
+                raise ValueError(f"{decision!r} does not split {sample.extent} in {sample.parts}")
+
+    @cached_property
+    def id(self) -> str:
+        """Key of this schedule in stores: equal structure and decisions give equal ids."""
+        return digest([self.sketch.to_json(), self.decisions])
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tile decisions, in the order in which they are sampled."""
+        return tuple(d for d in self.decisions if isinstance(d, tuple))
+
+    @classmethod
+    def from_json(cls, sketch: Sequence[Json], decisions: Sequence[Json]) -> Schedule:
+        """The schedule whose sketch and decisions were written as JSON lists."""
+        return cls(
+            Sketch.from_json(sketch),
+            tuple(tuple(d) if isinstance(d, list) else d for d in decisions),
+        )
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A library schedule: where it came from and how well it did there."""
+
+    schedule: Schedule
+    workload: Workload
+    median_seconds: float
+    origins: frozenset[str]
+    rank: int = 0
+
+    @property
+    def id(self) -> str:
+        """Names this donor in candidates and outcomes."""
+        return f"{self.workload.key}/{self.schedule.id}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A schedule for a workload, and where it came from.
+
+    `policy` names the rule that repaired the donor's decisions; `donor` is None for a schedule made
+    from the workload's own design space.
+    """
+
+    workload: Workload
+    schedule: Schedule
+    policy: str
+    donor: Donor | None = None
+
+
+class Status(str, Enum):
+    """How a candidate ended."""
+
+    OK = "ok"
+    REPLAY_FAILED = "replay-failed"
+    BUILD_FAILED = "build-failed"
+    RUN_FAILED = "run-failed"
+    WRONG_OUTPUT = "wrong-output"
+    TIMED_OUT = "timed-out"
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out-of-memory"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to a candidate.
+
+    Invariants: `seconds` holds at least one positive time if and only if `status` is OK; `reason` is
+    given if and only if it is not. `load` is the machine's load average when it was measured.
+    """
+
+    status: Status
+    seconds: tuple[float, ...] = ()
+    reason: str | None = None
+    load: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the invariants.
+
+        Raises:
+            ValueError: one of them does not hold.
+        """
+        ok = self.status is Status.OK
+        if ok != bool(self.seconds) or ok != (self.reason is None):
+            raise ValueError(f"an outcome has times if it is ok, a reason if not, but got {self}")
+        if any(not s > 0 or math.isinf(s) for s in self.seconds):
+            raise ValueError(f"times are positive and finite, but got {self.seconds}")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the candidate built, ran and matched the reference."""
+        return self.status is Status.OK
+
+    @cached_property
+    def median_seconds(self) -> float:
+        """Median of the raw times; infinite when there are none, so that failures sort last."""
+        return median(self.seconds) if self.seconds else math.inf
+
+    @cached_property
+    def spread(self) -> float:
+        """Half the range between the quartiles over the median: the noise of this measurement."""
+        if len(self.seconds) < 2:
+            return 0.0
+        ordered = sorted(self.seconds)
+        quarter = len(ordered) // 4
+        return (ordered[-1 - quarter] - ordered[quarter]) / 2 / self.median_seconds
+
+    @classmethod
+    def failure(cls, status: Status, reason: str, load: float = 0.0) -> Outcome:
+        """An outcome of a candidate that did not make it, with the first line of why."""
+        first = next((line for line in reason.strip().splitlines() if line.strip()), "no reason")
+        return cls(status, reason=first.strip()[:300], load=load)
+
+    @classmethod
+    def of_times(cls, seconds: Sequence[float], load: float = 0.0) -> Outcome:
+        """An outcome of a candidate that built, ran and matched, with its raw times."""
+        return cls(Status.OK, tuple(seconds), load=load)
+
+    def with_seconds(self, seconds: Sequence[float]) -> Outcome:
+        """The same outcome with further raw times."""
+        return replace(self, seconds=self.seconds + tuple(seconds))
