@@ -1,0 +1,1 @@
+"""Rankers of candidates with one `fit / predict` contract, their metrics and their artefacts."""

@@ -1,44 +1,238 @@
-"""The command line: turns options into calls of the library and errors into one line."""
+"""The command line: turns options into calls of the library, and errors into one line and a code."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+from recommender.errors import RecommenderError
+from recommender.progress import Reporter
+
+Models = Annotated[list[str], typer.Argument(help="ONNX files, or names of zoo models")]
+StorePath = Annotated[
+    Path | None, typer.Option("--store", help="where measurements go [default: your own store]")
+]
+TargetOption = Annotated[
+    str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="threads to run with [default: all cores]")]
+Seed = Annotated[int, typer.Option("--seed", help="for everything that draws at random")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude-model", help="leave out all that came from this model; repeatable"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="say more")]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Schedules for TVM from a library of tuned kernels.",
+)
+zoo_app = typer.Typer(no_args_is_help=True, help="The models that the library was made from.")
+app.add_typer(zoo_app, name="zoo")
+
+
+def recommend(
+    model: Annotated[str, typer.Argument(help="an ONNX file, or the name of a zoo model")],
+    top_k: Annotated[int, typer.Option("--top-k", help="candidates to measure per kernel")] = 5,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="[default: MODEL.rec]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the output folder")] = False,
+    input_shape: Annotated[
+        list[str] | None, typer.Option("--input-shape", help="name:1,3,224,224; repeatable")
+    ] = None,
+    dim: Annotated[list[str] | None, typer.Option("--dim", help="batch=1; repeatable")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="measure the top k, or trust the ranking")
+    ] = True,
+    baseline: Annotated[
+        list[str] | None, typer.Option("--baseline", help="also time: ort, untuned; repeatable")
+    ] = None,
+    budget_seconds: Annotated[
+        float | None, typer.Option("--budget-seconds", help="stop measuring after so long")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON on stdout")] = False,
+    exclude_model: Exclude = None,
+    target: TargetOption = "host",
+    threads: Threads = None,
+    seed: Seed = 0,
+    store: StorePath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find schedules for an ONNX model and compile it with them."""
+    from recommender import recommend as job
+    from recommender.spelling import parse_dim, parse_input_shape
+    from recommender.report import kernel_table, latency_lines, report_json
+
+    options = job.Options(
+        top_k=top_k,
+        output=output,
+        force=force,
+        measure=measure,
+        target=target,
+        threads=threads,
+        input_shapes=dict(map(parse_input_shape, input_shape or [])),
+        dims=dict(map(parse_dim, dim or [])),
+        exclude_models=tuple(exclude_model or []),
+        baselines=tuple(baseline or []),
+        budget_seconds=budget_seconds,
+        seed=seed,
+        store=store,
+    )
+    report = job.recommend(model, options, _reporter(quiet, verbose))
+    if as_json:
+        print(json.dumps(report_json(report)))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(kernel_table(report))
+    console.print()
+    for line in latency_lines(report):
+        console.print(line)
+    if report.delivered != "chosen":
+        console.print("the fallback schedules were faster: they are what was handed over")
+    console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
 
 
 @app.command()
 def tune(
-    models: Annotated[list[str], typer.Argument(help="ONNX files, or names from the zoo")],
-    store: Annotated[Path, typer.Option(help="where the trials go")],
+    models: Models,
     trials: Annotated[int, typer.Option(min=1, help="trials per kernel")] = 64,
-    target: Annotated[str, typer.Option()] = "host",
-    threads: Annotated[int | None, typer.Option()] = None,
-    seed: Annotated[int, typer.Option()] = 0,
+    target: TargetOption = "host",
+    threads: Threads = None,
+    seed: Seed = 0,
+    store: StorePath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Search schedules for the kernels of models with MetaSchedule, and keep every trial."""
-    from recommender import session, tuning
-    from recommender.datasets.store import Store
-    from recommender.harness.measurer import Measurer
-    from recommender.progress import Reporter
+    from recommender import tuning
 
-    machine = session.this_machine(target, threads)
-    prepared = [session.prepare_named(name, machine) for name in models]
-    with Store(store) as opened, Measurer(machine.target, machine.threads) as measurer:
-        for model in prepared:
-            tuning.register(opened, model, machine)
+    with _bench(models, target, threads, store) as bench:
         options = tuning.TuneOptions(trials=trials, seed=seed)
-        tuning.tune(prepared, machine, opened, measurer, options, Reporter())
+        tuning.tune(bench.models, bench.machine, bench.store, bench.measurer, options, _reporter(quiet, verbose))
 
 
 @app.command()
-def doctor() -> None:
-    """Check the installation."""
+def collect(
+    models: Models,
+    per_kernel: Annotated[int, typer.Option(min=1, help="candidates to measure per kernel")] = 40,
+    target: TargetOption = "host",
+    threads: Threads = None,
+    seed: Seed = 0,
+    store: StorePath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how schedules of other models do on the kernels of these: what the ranker learns from."""
+    from recommender import collecting
+
+    with _bench(models, target, threads, store) as bench:
+        options = collecting.CollectOptions(per_kernel=per_kernel, seed=seed)
+        collecting.collect(
+            bench.models, bench.machine, bench.store, bench.measurer, options, _reporter(quiet, verbose)
+        )
+
+
+@app.command()
+def train(
+    target: TargetOption = "host",
+    threads: Threads = None,
+    exclude_model: Exclude = None,
+    seed: Seed = 0,
+    store: StorePath = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="where the ranker goes, without suffix [default: your own]")
+    ] = None,
+) -> None:
+    """Train the ranker on all outcomes: the shipped ones and your own."""
+    from recommender.datasets.layers import SHIPPED, load_data, user_store_path
+    from recommender.models.active import own_ranker_path
+    from recommender.models.artefact import save_ranker
+    from recommender.models.training import train_ranker
+    from recommender.session import this_machine
+
+    machine = this_machine(target, threads)
+    data = load_data(SHIPPED, store or user_store_path())
+    ranker, card = train_ranker(
+        data, machine.hardware, machine.pipeline, exclude_models=exclude_model or [], seed=seed
+    )
+    stem = output or own_ranker_path()
+    save_ranker(ranker, card, stem)
+    print(f"trained on {card.rows} outcomes of {card.workloads} kernels: {stem}.ubj")
+
+
+@zoo_app.command("list")
+def zoo_list() -> None:
+    """Print the names of the zoo's models."""
+    from recommender.datasets.zoo import zoo_names
+
+    print("\n".join(zoo_names()))
+
+
+@zoo_app.command("export")
+def zoo_export(
+    name: Annotated[str, typer.Argument()],
+    output: Annotated[Path | None, typer.Option("-o", help="[default: NAME.onnx]")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write a zoo model as a runnable .onnx file, its weights drawn from the seed."""
+    import onnx
+
+    from recommender.datasets.zoo import zoo_model
+
+    path = output or Path(f"{name}.onnx")
+    onnx.save(zoo_model(name, seed), str(path))
+    print(path)
+
+
+def _reporter(quiet: bool, verbose: bool) -> Reporter:
+    return Reporter(0 if quiet else 2 if verbose else 1)
+
+
+def _bench(models: list[str], target: str, threads: int | None, store: Path | None) -> Any:
+    from recommender.bench import open_bench
+
+    return open_bench(models, target, threads, store)
+
+
+def recommend_main() -> None:
+    """Entry point of `recommend`."""
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name="recommend")(recommend)
+    run(single)
 
 
 def main() -> None:
     """Entry point of `recommender`."""
-    app()
+    run(app)
+
+
+def run(command: Callable[..., Any]) -> None:
+    """Run a command; an expected failure is one line on stderr and an exit code of its kind."""
+    try:
+        command()
+    except RecommenderError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        sys.stderr.flush()
+        _exit(exc.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; finished measurements are kept", file=sys.stderr)
+        _exit(130)
+
+
+def _exit(code: int) -> None:
+    sys.stdout.flush()
+    os._exit(code) if code == 130 else sys.exit(code)
+
+
+app.command()(recommend)
+

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recommender.compiler import setup
 from recommender.harness.measurer import Task
 from recommender.vocabulary import Hardware, Json, Kernel
+
+if TYPE_CHECKING:  # TVM is imported once `this_machine` has set its threads
+    from tvm.ir import IRModule
+
+    from recommender.compiler.frontend import OnnxModel
+    from recommender.compiler.sketches import DesignSpace
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,17 @@ def this_machine(target: str = "host", threads: int | None = None) -> Machine:
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A model lowered to kernels. `lowered` and `onnx` are what `export` and the checks need."""
+    """A model lowered to kernels: our view of them, and what TVM needs to build them."""
 
     name: str
     kernels: tuple[Kernel, ...]
-    tasks: Mapping[str, Task]
-    lowered: object
-    onnx: object
+    spaces: Mapping[str, DesignSpace]
+    lowered: IRModule
+    onnx: OnnxModel
+
+    def task(self, kernel: Kernel) -> Task:
+        """A kernel in the form in which it goes to a worker."""
+        return Task(kernel.workload.key, self.spaces[kernel.workload.key].to_json())
 
 
 def prepare_model(
@@ -67,19 +78,23 @@ def prepare_model(
     return lower_model(frontend.load_model(path, input_shapes, dims), machine)
 
 
-def lower_model(model: object, machine: Machine) -> PreparedModel:
-    """`prepare_model` for an `OnnxModel` that is loaded already."""
+def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
+    """`prepare_model` for a model that is loaded already."""
     from recommender.compiler import frontend, hardware, lowering
 
-    assert isinstance(model, frontend.OnnxModel)
     target = hardware.target_from_json(machine.target)
     lowered = lowering.lower(frontend.import_model(model), target)
     found = lowering.kernels_of(lowered, target)
-    tasks = {k.kernel.workload.key: Task(k.kernel.workload.key, k.space.to_json()) for k in found}
-    return PreparedModel(model.name, tuple(k.kernel for k in found), tasks, lowered, model)
+    spaces = {k.kernel.workload.key: k.space for k in found}
+    return PreparedModel(model.name, tuple(k.kernel for k in found), spaces, lowered, model)
 
 
-def prepare_named(name: str, machine: Machine) -> PreparedModel:
+def prepare_named(
+    name: str,
+    machine: Machine,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> PreparedModel:
     """Prepare an ONNX file, or a model of the zoo filled with weights from seed 0.
 
     Raises:
@@ -90,4 +105,4 @@ def prepare_named(name: str, machine: Machine) -> PreparedModel:
 
     if name in zoo.zoo_names() and not Path(name).exists():
         return lower_model(frontend.fold_model(zoo.zoo_model(name), name), machine)
-    return prepare_model(Path(name), machine)
+    return prepare_model(Path(name), machine, input_shapes, dims)

@@ -101,7 +101,7 @@ def _tune_one(
             )
         )
 
-    task = model.tasks[key]
+    task = model.task(kernel)
     measurer.search(
         task, trials=max(trials - len(known), 0), seed=options.seed, known=known, report=keep
     )

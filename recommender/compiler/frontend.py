@@ -24,6 +24,7 @@ from recommender.vocabulary import Json
 # ORT's basic level folds constants and removes what does nothing; this one of its passes would turn
 # BERT's matrix products into Gemm between reshapes, which costs their fusion.
 _UNWANTED_OPTIMIZERS = ["MatMulAddFusion"]
+_PROTOBUF_BYTES = (1 << 31) - (1 << 20)
 
 
 @dataclass(frozen=True)
@@ -43,34 +44,10 @@ class OnnxModel:
     proto: onnx.ModelProto
     inputs: tuple[ModelInput, ...]
 
-
-def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """`name:1,3,224,224`, `name:[1,3,224,224]`, `name:1x3x224x224` or `name[1,3,224,224]`.
-
-    ONNX names may hold colons, slashes and dots, so the last colon or bracket counts.
-
-    Raises:
-        UsageError: none of these forms, or a dimension below 1.
-    """
-    match = re.fullmatch(r"(.+?)\s*(?::\s*\[?|\[)\s*([\d\sx,-]+?)\s*\]?", text)
-    if match is None:
-        raise UsageError(f"--input-shape {text!r} is not of the form name:1,3,224,224")
-    dims = tuple(int(d) for d in re.split(r"[x,\s]+", match[2]) if d)
-    if not dims or min(dims) < 1:
-        raise UsageError(f"--input-shape {text!r} needs dimensions of 1 or more")
-    return match[1], dims
-
-
-def parse_dim(text: str) -> tuple[str, int]:
-    """`batch=1`: a symbolic dimension's name and its value.
-
-    Raises:
-        UsageError: not of that form, or below 1.
-    """
-    name, _, value = text.rpartition("=")
-    if not name or not value.isdigit() or int(value) < 1:
-        raise UsageError(f"--dim {text!r} is not of the form name=1")
-    return name, int(value)
+    @property
+    def is_large(self) -> bool:
+        """Whether the model is too large for one protobuf file of 2 GiB."""
+        return int(self.proto.ByteSize()) >= _PROTOBUF_BYTES
 
 
 def load_model(
@@ -195,7 +172,7 @@ def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 def _serialized(proto: onnx.ModelProto, folder: Path) -> bytes | str:
     """The model as bytes, or as a file with external data where protobuf's 2 GiB do not suffice."""
-    if proto.ByteSize() < (1 << 31) - (1 << 20):
+    if proto.ByteSize() < _PROTOBUF_BYTES:
         return proto.SerializeToString()
     path = folder / "large.onnx"
     onnx.save(proto, str(path), save_as_external_data=True, location="large.data")

@@ -93,7 +93,7 @@ class Bench:
         self._built[token] = (key, executable)
         return token, None
 
-    def _check(self, executable: tvm.runtime.Module, loaded: _Loaded) -> Outcome | None:
+    def _check(self, module: tvm.runtime.Module, loaded: _Loaded) -> Outcome | None:
         tensors = [
             tvm.runtime.tensor(np.full_like(a, _CANARY.get(a.dtype.kind, 1)) if i in loaded.outputs else a)
             for i, a in enumerate(loaded.arguments)
@@ -109,20 +109,32 @@ class Bench:
                 return Outcome.failure(Status.WRONG_OUTPUT, f"argument {i}: {problem}")
         return None
 
-    def time(self, token: int, rule: TimingRule) -> list[float]:
-        """Seconds of one call, once per repeat; each repeat averages over `repeat_seconds`."""
-        key, executable = self._built[token]
+    def time(self, tokens: Sequence[int], rule: TimingRule) -> list[list[float]]:
+        """Seconds of one call for each built schedule, one sample a repeat.
+
+        Several schedules are sampled in turns (A B A B ...), so that a drift of the machine meets all.
+        """
+        timers = [self._timer(token, rule) for token in tokens]
+        if len(timers) == 1:
+            return [timers[0](timers[0].repeats)]
+        seconds: list[list[float]] = [[] for _ in timers]
+        for _ in range(rule.repeats):
+            for samples, timer in zip(seconds, timers, strict=True):
+                samples += timer(1)
+        return seconds
+
+    def _timer(self, token: int, rule: TimingRule) -> _Timer:
+        key, module = self._built[token]
         tensors = [tvm.runtime.tensor(a) for a in self._loaded[key].arguments]
-        function = executable["main"]
         start = time.perf_counter()
-        function(*tensors)
+        module["main"](*tensors)
         first = time.perf_counter() - start
         if rule.cold:
-            repeats = max(3, min(60, math.ceil(rule.repeats * rule.repeat_seconds / max(first, 1e-6))))
-            return _evaluate(executable, tensors, number=1, repeat=repeats, cold=True)
-        repeats = 1 if first > rule.loser_seconds else rule.repeats
+            wanted = math.ceil(rule.repeats * rule.repeat_seconds / max(first, 1e-6))
+            return _Timer(module, tensors, number=1, repeats=max(3, min(60, wanted)), cold=True)
         number = max(1, math.ceil(rule.repeat_seconds / max(first, 1e-7)))
-        return _evaluate(executable, tensors, number=number, repeat=repeats, cold=False)
+        repeats = 1 if first > rule.loser_seconds else rule.repeats
+        return _Timer(module, tensors, number=number, repeats=repeats)
 
     def drop(self, token: int) -> None:
         """Forget one built candidate."""
@@ -132,17 +144,22 @@ class Bench:
 _CANARY = {"f": math.nan}
 
 
-def _evaluate(
-    executable: tvm.runtime.Module, tensors: list[object], *, number: int, repeat: int, cold: bool
-) -> list[float]:
-    timer = executable.time_evaluator(
-        "main",
-        tvm.cpu(),
-        number=number,
-        repeat=repeat,
-        f_preproc="cache_flush_cpu_non_first_arg" if cold else "",
-    )
-    return [float(s) for s in timer(*tensors).results]
+@dataclass(frozen=True)
+class _Timer:
+    """TVM's time evaluator for one built schedule; a call returns so many samples."""
+
+    module: tvm.runtime.Module
+    tensors: Sequence[object]
+    number: int
+    repeats: int
+    cold: bool = False
+
+    def __call__(self, repeats: int) -> list[float]:
+        preparation = "cache_flush_cpu_non_first_arg" if self.cold else ""
+        evaluator = self.module.time_evaluator(
+            "main", tvm.cpu(), number=self.number, repeat=repeats, f_preproc=preparation
+        )
+        return [float(s) for s in evaluator(*self.tensors).results]
 
 
 def make_arguments(buffers: Sequence[tuple[tuple[int, ...], str]]) -> list[NDArray[np.generic]]:

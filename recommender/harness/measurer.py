@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -52,7 +52,9 @@ class Measurer:
         self._target = target
         self._limits = limits or Limits()
         self._client = client or WorkerClient(threads)
-        self._loaded: tuple[int, set[str]] = (0, set())
+        self._generation = 0
+        self._held: dict[str, dict[str, int]] = {}
+        """What the worker holds: for each loaded task, the tokens of its built schedules."""
 
     def __enter__(self) -> Measurer:
         """Start the worker, so that the first measurement does not wait for it."""
@@ -65,28 +67,45 @@ class Measurer:
         """End the worker."""
         self._client.kill()
 
-    def measure(
-        self, task: Task, schedules: Iterable[Schedule], rule: TimingRule | None = None
-    ) -> list[Outcome]:
-        """Build, check and time schedules one after the other; one outcome each, in their order."""
-        rule = rule or TimingRule()
-        return [self._one(task, schedule, rule) for schedule in schedules]
-
-    def _one(self, task: Task, schedule: Schedule, rule: TimingRule) -> Outcome:
+    def measure(self, task: Task, schedule: Schedule, rule: TimingRule | None = None) -> Outcome:
+        """Build, check and time one schedule. It stays built until `unload`."""
         try:
-            self._load(task)
+            token = self._build(task, schedule)
+            if isinstance(token, Outcome):
+                return token
+            seconds, load = self._time([token], rule or TimingRule())
+            return Outcome.of_times(seconds[0], load)
+        except WorkerFailure as exc:
+            return _failure(exc)
+
+    def compare(self, task: Task, schedules: Sequence[Schedule], rule: TimingRule) -> list[Outcome]:
+        """Time schedules that were measured already again, interleaved: a second bank of times."""
+        try:
+            tokens = [self._build(task, schedule) for schedule in schedules]
+            failed = [t for t in tokens if isinstance(t, Outcome)]
+            if failed:
+                return [t if isinstance(t, Outcome) else failed[0] for t in tokens]
+            seconds, load = self._time([t for t in tokens if isinstance(t, int)], rule)
+            return [Outcome.of_times(s, load) for s in seconds]
+        except WorkerFailure as exc:
+            return [_failure(exc) for _ in schedules]
+
+    def _build(self, task: Task, schedule: Schedule) -> int | Outcome:
+        self._load(task)
+        held = self._held[task.key]
+        if schedule.id not in held:
             token, failure = self._client.call(
                 "build", task.key, schedule, timeout_seconds=self._limits.build_seconds
             )
             if failure is not None:
                 return failure  # type: ignore[no-any-return]
-            seconds, load = self._client.call(
-                "time", token, rule, timeout_seconds=self._limits.time_seconds
-            )
-            self._client.call("drop", token, timeout_seconds=self._limits.time_seconds)
-            return Outcome.of_times(seconds, load)
-        except WorkerFailure as exc:
-            return _failure(exc)
+            held[schedule.id] = token
+        return held[schedule.id]
+
+    def _time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
+        return self._client.call(  # type: ignore[no-any-return]
+            "time", tokens, rule, timeout_seconds=self._limits.time_seconds * len(tokens)
+        )
 
     def search(
         self,
@@ -141,23 +160,21 @@ class Measurer:
 
     def unload(self, task: Task) -> None:
         """Free what the worker holds of a task."""
-        generation, keys = self._loaded
-        if task.key in keys and generation == self._client.generation:
+        if task.key in self._held and self._generation == self._client.generation:
             self._client.call("unload", task.key, timeout_seconds=self._limits.time_seconds)
-            keys.discard(task.key)
+        self._held.pop(task.key, None)
 
     def _load(self, task: Task) -> None:
         self._client.start()
-        generation, keys = self._loaded
-        if generation != self._client.generation:
-            generation, keys = self._client.generation, set()
-            self._loaded = generation, keys
+        if self._generation != self._client.generation:
+            self._generation = self._client.generation
+            self._held = {}
             self._client.call("open", self._target, timeout_seconds=self._limits.load_seconds)
-        if task.key not in keys:
+        if task.key not in self._held:
             self._client.call(
                 "load", task.key, task.module_json, timeout_seconds=self._limits.load_seconds
             )
-            keys.add(task.key)
+            self._held[task.key] = {}
 
 
 def _failure(exc: WorkerFailure) -> Outcome:

@@ -10,7 +10,9 @@ from typing import Any
 
 from tvm.s_tir import Schedule as TirSchedule
 
+from recommender.compiler.frontend import ModelInput
 from recommender.harness.bench import Bench
+from recommender.harness.latency import Latency, compare_models
 from recommender.harness.search import search, silence
 from recommender.harness.timing import TimingRule
 from recommender.vocabulary import Json, Outcome, Schedule
@@ -51,9 +53,9 @@ class Services:
         """See `Bench.build`."""
         return self.bench.build(key, schedule)
 
-    def time(self, token: int, rule: TimingRule) -> tuple[list[float], float]:
-        """Raw seconds, and the machine's load average beside them."""
-        return self.bench.time(token, rule), os.getloadavg()[0]
+    def time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
+        """Raw seconds of each, and the machine's load average beside them."""
+        return self.bench.time(tokens, rule), os.getloadavg()[0]
 
     def drop(self, token: int) -> None:
         """See `Bench.drop`."""
@@ -81,8 +83,8 @@ class Services:
                 assert failure is not None
                 outcome = failure
             else:
-                seconds, load = self.time(token, replace(rule, loser_seconds=_LOSER_RATIO * best))
-                outcome = Outcome.of_times(seconds, load)
+                seconds, load = self.time([token], replace(rule, loser_seconds=_LOSER_RATIO * best))
+                outcome = Outcome.of_times(seconds[0], load)
                 self.bench.drop(token)
             best = min(best, outcome.median_seconds)
             settled[schedule.id] = outcome
@@ -91,6 +93,18 @@ class Services:
 
         space = self.bench.space(key)
         return search(space, measure, trials=trials, seed=seed, known=known)
+
+    def compare_models(
+        self,
+        libraries: dict[str, str],
+        onnx_path: str,
+        inputs: tuple[ModelInput, ...],
+        budget_seconds: float,
+        threads: int,
+        time_ort: bool,
+    ) -> dict[str, Latency]:
+        """See `latency.compare_models`."""
+        return compare_models(libraries, onnx_path, inputs, budget_seconds, threads, time_ort)
 
     def _report(self, *event: Any) -> None:
         self._connection.send(("event", event))

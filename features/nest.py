@@ -1,0 +1,90 @@
+"""The tiled loop nest of many candidates as one array.
+
+CPU sketches tile a kernel's spatial axes in four parts and its reduction axes in two, in the order
+SSRSRS, outermost first. A nest is an integer array [candidates, axes, 6 levels] of loop extents, with
+1 where an axis has no loop at a level; the product over the levels is the axis's extent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.vocabulary import Candidate, SampledChoice, SampledLocation, Schedule, Sketch, Workload
+
+SPATIAL_LEVELS = (0, 1, 3, 5)
+REDUCTION_LEVELS = (2, 4)
+LEVELS = 6
+
+Nest = NDArray[np.int64]
+
+
+def is_tiled(sketch: Sketch, workload: Workload) -> bool:
+    """Whether the sketch tiles every axis of the workload's anchor in the SSRSRS pattern."""
+    parts = [tile.parts for tile in sketch.tiles]
+    return (
+        sketch.rfactor_loop < 0
+        and parts.count(4) == len(workload.spatial_extents)
+        and parts.count(2) == len(workload.reduction_extents)
+        and len(parts) > 0
+    )
+
+
+def loop_nests(workload: Workload, schedules: Sequence[Schedule]) -> Nest:
+    """The nests of a workload's schedules; untiled ones have every axis at its outermost level."""
+    n_spatial = len(workload.spatial_extents)
+    nests = np.ones((len(schedules), max(len(workload.extents), 1), LEVELS), dtype=np.int64)
+    nests[:, :n_spatial, SPATIAL_LEVELS[0]] = workload.spatial_extents
+    nests[:, n_spatial : len(workload.extents), REDUCTION_LEVELS[0]] = workload.reduction_extents
+    for sketch, rows in _by_sketch(schedules).items():
+        if not is_tiled(sketch, workload):
+            continue
+        tiles = [schedules[row].tiles for row in rows]
+        spatial = [i for i, tile in enumerate(sketch.tiles) if tile.parts == 4]
+        reduction = [i for i, tile in enumerate(sketch.tiles) if tile.parts == 2]
+        for axis, tile in enumerate(spatial):
+            nests[np.ix_(rows, [axis], SPATIAL_LEVELS)] = _column(tiles, tile)
+        for axis, tile in enumerate(reduction):
+            nests[np.ix_(rows, [n_spatial + axis], REDUCTION_LEVELS)] = _column(tiles, tile)
+    return nests
+
+
+def _by_sketch(schedules: Sequence[Schedule]) -> dict[Sketch, list[int]]:
+    groups: dict[Sketch, list[int]] = {}
+    for row, schedule in enumerate(schedules):
+        groups.setdefault(schedule.sketch, []).append(row)
+    return groups
+
+
+def _column(tiles: Sequence[tuple[tuple[int, ...], ...]], index: int) -> Nest:
+    return np.array([row[index] for row in tiles], dtype=np.int64)[:, None, :]
+
+
+def inner_extents(nests: Nest) -> Nest:
+    """Extent of each axis from a level inwards: [candidates, axes, 6], level 0 being the whole axis."""
+    return np.cumprod(nests[:, :, ::-1], axis=2)[:, :, ::-1]
+
+
+def scalar_decisions(candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+    """Per candidate: unroll limit, epilogue level, rfactor loop, first and second compute location.
+
+    A location that the sketch does not sample is -3, apart from -1 (inlined) and -2 (at the root).
+    """
+    cache: dict[Sketch, tuple[list[int], list[int]]] = {}
+    rows = np.full((len(candidates), 5), -3, dtype=np.float32)
+    for row, candidate in enumerate(candidates):
+        sketch, decisions = candidate.schedule.sketch, candidate.schedule.decisions
+        if sketch not in cache:
+            cache[sketch] = (
+                [i for i, s in enumerate(sketch.samples) if isinstance(s, SampledChoice)],
+                [i for i, s in enumerate(sketch.samples) if isinstance(s, SampledLocation)],
+            )
+        choices, locations = cache[sketch]
+        if choices:
+            rows[row, 0] = sketch.samples[choices[0]].values[decisions[choices[0]]]  # type: ignore[union-attr,index]
+        rows[row, 1], rows[row, 2] = sketch.epilogue_level, sketch.rfactor_loop
+        for column, index in enumerate(locations[:2]):
+            rows[row, 3 + column] = decisions[index]  # type: ignore[assignment]
+    return rows

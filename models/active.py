@@ -1,0 +1,46 @@
+"""Which ranker a run uses: the shipped or the user's own, or one trained without excluded models."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from recommender.datasets.layers import Data, data_folder
+from recommender.errors import DataError
+from recommender.features import FEATURES_HASH
+from recommender.models.artefact import SHIPPED, load_ranker, save_ranker
+from recommender.models.boosted import BoostedRanker
+from recommender.models.training import train_ranker
+from recommender.progress import Reporter
+from recommender.session import Machine
+from recommender.vocabulary import digest
+
+
+def own_ranker_path() -> Path:
+    """Where `recommender train` puts the user's ranker, without a suffix."""
+    return data_folder() / "rankers" / "own"
+
+
+def ranker_without(
+    exclude_models: Collection[str], data: Data, machine: Machine, seed: int, reporter: Reporter
+) -> BoostedRanker:
+    """The active ranker; with excluded models one that never saw them, trained once and cached.
+
+    Raises:
+        DataError: a ranker is damaged or of other features, or there is nothing to train on.
+    """
+    if not exclude_models:
+        stem = own_ranker_path() if own_ranker_path().with_suffix(".json").exists() else SHIPPED
+        return load_ranker(stem)[0]
+    relevant = sorted((m.workload, m.schedule.id) for m in data.measurements)
+    name = digest([sorted(exclude_models), FEATURES_HASH, machine.hardware.id, relevant, seed])
+    stem = data_folder() / "rankers" / f"without-{name}"
+    try:
+        return load_ranker(stem)[0]
+    except DataError:
+        reporter.say(f"training a ranker without {', '.join(sorted(exclude_models))} (once; it is cached)")
+    ranker, card = train_ranker(
+        data, machine.hardware, machine.pipeline, exclude_models=exclude_models, seed=seed
+    )
+    save_ranker(ranker, card, stem)
+    return ranker

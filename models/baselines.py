@@ -1,0 +1,108 @@
+"""Rankers to beat: random, nearest shape, the seed paper's donor heuristic, linear, random forest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from recommender.features import FEATURE_NAMES
+from recommender.models.contract import Groups, Matrix, Vector, filled
+
+
+def _column(X: Matrix, name: str, missing: float) -> Vector:
+    values = X[:, FEATURE_NAMES.index(name)].astype(np.float64)
+    return np.where(np.isnan(values), missing, values)
+
+
+class RandomRanker(BaseEstimator):  # type: ignore[misc]
+    """Any order, the same for the same seed and number of rows."""
+
+    def __init__(self, seed: int = 0) -> None:
+        """Keep the seed."""
+        self.seed = seed
+
+    def fit(self, X: Matrix, y: Vector, groups: Groups) -> RandomRanker:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, X: Matrix) -> Vector:
+        """Uniform numbers."""
+        return np.random.default_rng([self.seed, len(X)]).random(len(X))
+
+
+class NearestShapeRanker(BaseEstimator):  # type: ignore[misc]
+    """The donor nearest in log2 extents first, its best schedule and the first policy before others."""
+
+    def fit(self, X: Matrix, y: Vector, groups: Groups) -> NearestShapeRanker:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, X: Matrix) -> Vector:
+        """Shape distance, with ties broken by the donor's rank and the policy."""
+        distance = _column(X, "pair.shape_distance", 1e6)
+        rank = _column(X, "pair.donor_rank", 10.0)
+        policy = _column(X, "pair.policy", 10.0)
+        return distance + 1e-3 * rank + 1e-5 * policy
+
+
+class PaperHeuristicRanker(BaseEstimator):  # type: ignore[misc]
+    """Donors of the same kernel class only, the fastest expected first (Gibson and Cano 2022).
+
+    The paper tries all same-class donors of one donor model; where few may be tried, the expectation
+    is the donor's time scaled by the ratio of the work.
+    """
+
+    def fit(self, X: Matrix, y: Vector, groups: Groups) -> PaperHeuristicRanker:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, X: Matrix) -> Vector:
+        """Expected log2 seconds; other classes after all of the same class."""
+        other_class = 1.0 - _column(X, "pair.same_class", 0.0)
+        return _column(X, "pair.donor_expected_log2_seconds", 100.0) + 1e3 * other_class
+
+
+class _Imputed(BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn regressor on log2 of relative time, with missing pair features filled in."""
+
+    def _regressor(self) -> Any:
+        raise NotImplementedError
+
+    def fit(self, X: Matrix, y: Vector, groups: Groups) -> _Imputed:
+        """Train on all rows alike."""
+        imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
+        self.pipeline_ = make_pipeline(imputer, StandardScaler(), self._regressor())
+        self.pipeline_.fit(X, filled(y))
+        return self
+
+    def predict(self, X: Matrix) -> Vector:
+        """Predicted log2 of relative time."""
+        return np.asarray(self.pipeline_.predict(X), dtype=np.float64)
+
+
+class LinearRanker(_Imputed):
+    """Ridge regression."""
+
+    def _regressor(self) -> Any:
+        return Ridge(alpha=10.0)
+
+
+class ForestRanker(_Imputed):
+    """A random forest."""
+
+    def __init__(self, trees: int = 200, seed: int = 0) -> None:
+        """Keep the settings."""
+        self.trees = trees
+        self.seed = seed
+
+    def _regressor(self) -> Any:
+        return RandomForestRegressor(
+            self.trees, min_samples_leaf=2, max_features=0.4, n_jobs=-1, random_state=self.seed
+        )

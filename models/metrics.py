@@ -1,0 +1,74 @@
+"""How good a ranking is. All take scores (lower is better) and measured seconds of one workload.
+
+Failed candidates have infinite seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+
+def order(scores: Numbers) -> NDArray[np.int64]:
+    """Rows from the best score to the worst; equal scores keep their order."""
+    return np.argsort(scores, kind="stable")
+
+
+def best_of_first(scores: Numbers, seconds: Numbers, k: int) -> float:
+    """Seconds of the best of the k first; infinite if all of them failed."""
+    return float(np.min(seconds[order(scores)[:k]], initial=math.inf))
+
+
+def regret(scores: Numbers, seconds: Numbers, k: int) -> float:
+    """Best of the k first over best of all, minus 1."""
+    return best_of_first(scores, seconds, k) / float(np.min(seconds)) - 1
+
+
+def invalid_share(scores: Numbers, seconds: Numbers, k: int) -> float:
+    """Share of the k first that failed."""
+    first = seconds[order(scores)[:k]]
+    return float(np.mean(~np.isfinite(first)))
+
+
+def recall(scores: Numbers, seconds: Numbers, k: int) -> float:
+    """Share of the k truly best that are among the k first."""
+    k = min(k, len(seconds))
+    return len(set(order(scores)[:k]) & set(order(seconds)[:k])) / k
+
+
+def ndcg(scores: Numbers, seconds: Numbers, k: int) -> float:
+    """Normalised discounted cumulative gain; a candidate's gain is best seconds over its seconds."""
+    gain = np.where(np.isfinite(seconds), np.min(seconds) / seconds, 0.0)
+    discount = 1 / np.log2(np.arange(2, 2 + min(k, len(seconds))))
+    ideal = np.sort(gain)[::-1][: len(discount)] @ discount
+    return float(gain[order(scores)[: len(discount)]] @ discount / ideal)
+
+
+def pairwise_accuracy(scores: Numbers, seconds: Numbers) -> float:
+    """Share of pairs with different times that the scores put in the right order."""
+    a, b = np.triu_indices(len(seconds), 1)
+    with np.errstate(invalid="ignore"):
+        truth = np.sign(seconds[a] - seconds[b])
+    truth = np.nan_to_num(truth)
+    judged = truth != 0
+    if not judged.any():
+        return 1.0
+    return float(np.mean(np.sign(scores[a] - scores[b])[judged] == truth[judged]))
+
+
+def bootstrap_interval(
+    values: Sequence[float], weights: Sequence[float] | None = None, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the weighted mean over resampled kernels."""
+    data = np.asarray(values, dtype=np.float64)
+    weight = np.ones_like(data) if weights is None else np.asarray(weights, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, len(data), (draws, len(data)))
+    means = (data[rows] * weight[rows]).sum(axis=1) / weight[rows].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

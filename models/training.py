@@ -1,0 +1,141 @@
+"""From stored measurements to a trained ranker."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from importlib import metadata
+
+import numpy as np
+
+from recommender.candidates import transfer_candidates
+from recommender.datasets.layers import Data
+from recommender.datasets.records import Measurement
+from recommender.errors import DataError
+from recommender.features import FEATURES_HASH, encode
+from recommender.models.artefact import RankerCard
+from recommender.models.boosted import BoostedRanker, Objective
+from recommender.models.contract import Groups, Matrix, Vector
+from recommender.vocabulary import Candidate, Donor, Hardware, digest
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows of measured candidates. `y` is log2 of seconds over the best of the workload, NaN if failed.
+
+    `groups` numbers the workloads in `workloads`; `is_transfer` marks rows that have a donor.
+    """
+
+    X: Matrix
+    y: Vector
+    groups: Groups
+    seconds: Vector
+    workloads: tuple[str, ...]
+    is_transfer: np.ndarray = field(repr=False)
+
+    def only(self, rows: np.ndarray) -> TrainingSet:
+        """The rows that a boolean mask keeps."""
+        return TrainingSet(
+            self.X[rows],
+            self.y[rows],
+            self.groups[rows],
+            self.seconds[rows],
+            self.workloads,
+            self.is_transfer[rows],
+        )
+
+
+def training_set(
+    data: Data, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()
+) -> TrainingSet:
+    """Encode every measured candidate of every workload that does not come from excluded models.
+
+    A candidate's donor is the one that `recommend` would name: the library without the models that
+    the workload occurs in. Measured schedules that no donor gives count as the workload's own.
+
+    Raises:
+        DataError: nothing was measured on this hardware.
+    """
+    origins: dict[str, set[str]] = defaultdict(set)
+    for use in data.kernels:
+        origins[use.workload].add(use.model)
+    measured: dict[str, list[Measurement]] = defaultdict(list)
+    for m in data.measurements:
+        if m.hardware == hardware.id and m.pipeline == pipeline and m.workload in data.workloads:
+            measured[m.workload].append(m)
+    libraries: dict[frozenset[str], list[Donor]] = {}
+    parts: list[tuple[Matrix, Vector, np.ndarray]] = []
+    keys: list[str] = []
+    for key in sorted(measured):
+        models = frozenset(origins[key])
+        if models and models <= set(exclude_models):
+            continue
+        left_out = models | set(exclude_models)
+        if left_out not in libraries:
+            libraries[left_out] = data.donors(hardware.id, pipeline, left_out)
+        parts.append(_rows(data, measured[key], key, libraries[left_out], hardware))
+        keys.append(key)
+    if not parts:
+        raise DataError(
+            f"nothing was measured on {hardware.id} with pipeline {pipeline}; run: recommender tune"
+        )
+    seconds = np.concatenate([p[1] for p in parts])
+    best = np.concatenate([np.full(len(p[1]), np.min(p[1])) for p in parts])
+    ratio = np.where(np.isfinite(seconds), np.log2(seconds / best), np.nan)
+    return TrainingSet(
+        X=np.vstack([p[0] for p in parts]),
+        y=ratio,
+        groups=np.concatenate([np.full(len(p[1]), i) for i, p in enumerate(parts)]).astype(np.int64),
+        seconds=seconds,
+        workloads=tuple(keys),
+        is_transfer=np.concatenate([p[2] for p in parts]),
+    )
+
+
+def _rows(
+    data: Data, measured: list[Measurement], key: str, donors: list[Donor], hardware: Hardware
+) -> tuple[Matrix, Vector, np.ndarray]:
+    workload = data.workloads[key]
+    transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in transfer_candidates(workload, donors)}
+    candidates = [
+        transfers.get(
+            (m.schedule.sketch, m.schedule.decisions), Candidate(workload, m.schedule, m.policy)
+        )
+        for m in measured
+    ]
+    seconds = np.array([m.outcome.median_seconds for m in measured])
+    is_transfer = np.array([c.donor is not None for c in candidates])
+    return encode(workload, candidates, hardware), seconds, is_transfer
+
+
+def train_ranker(
+    data: Data,
+    hardware: Hardware,
+    pipeline: str,
+    *,
+    exclude_models: Collection[str] = (),
+    objective: Objective = "squared-error",
+    seed: int = 0,
+) -> tuple[BoostedRanker, RankerCard]:
+    """Train on everything that was measured on `hardware`, without the excluded models.
+
+    Raises:
+        DataError: nothing to train on.
+    """
+    rows = training_set(data, hardware, pipeline, exclude_models)
+    usable = [i for i in range(len(rows.workloads)) if np.isfinite(rows.seconds[rows.groups == i]).any()]
+    rows = rows.only(np.isin(rows.groups, usable))
+    ranker = BoostedRanker(objective=objective, seed=seed).fit(rows.X, rows.y, rows.groups)
+    card = RankerCard(
+        features_hash=FEATURES_HASH,
+        data_digest=digest([rows.workloads, [round(float(s), 9) for s in rows.seconds if np.isfinite(s)]]),
+        rows=len(rows.y),
+        workloads=len(rows.workloads),
+        objective=objective,
+        exclude_models=tuple(sorted(exclude_models)),
+        trained_at=time.strftime("%Y-%m-%d"),
+        versions={name: metadata.version(name) for name in ("apache-tvm", "xgboost-cpu", "numpy")},
+    )
+    return ranker, card

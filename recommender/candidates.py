@@ -1,0 +1,179 @@
+"""Candidates for a workload: decisions of donors repaired to its extents, and fallbacks of its own.
+
+Pure: donors and sketches in, schedules out. What TVM makes of them is the harness's business.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from recommender.repair import POLICIES, divisors, repair
+from recommender.vocabulary import (
+    Candidate,
+    Decision,
+    Donor,
+    Hardware,
+    SampledChoice,
+    SampledLocation,
+    SampledTile,
+    Schedule,
+    Sketch,
+    Tile,
+    Workload,
+)
+
+INLINED, AT_ROOT = -1, -2
+"""Two answers to a compute location that every workload has; see `SampledLocation`."""
+
+
+def transfer_candidates(workload: Workload, donors: Iterable[Donor]) -> list[Candidate]:
+    """Every distinct schedule that the donors give under some policy, nearest donor first.
+
+    A donor needs a sketch of the same structure (the same tiling), not the same kernel class. Two
+    donors that are repaired to the same decisions give one candidate, attributed to the nearer one.
+    """
+    ordered = sorted(donors, key=lambda d: (shape_distance(d.workload, workload), d.rank, d.id))
+    found: dict[tuple[Sketch, tuple[Decision, ...]], Candidate] = {}
+    for donor in ordered:
+        for sketch in _matching_sketches(donor.schedule.sketch, workload.sketches):
+            for policy, decisions in _adapted(donor.schedule, sketch):
+                if (sketch, decisions) not in found:
+                    schedule = Schedule(sketch, decisions)
+                    found[sketch, decisions] = Candidate(workload, schedule, policy, donor)
+    return list(found.values())
+
+
+def shape_distance(a: Workload, b: Workload) -> float:
+    """Euclidean distance of two workloads' axes in log2 extents; infinite if they differ in kind.
+
+    This alone, with the same repair, is the nearest-shape baseline.
+    """
+    if len(a.spatial_extents) != len(b.spatial_extents):
+        return math.inf
+    if len(a.reduction_extents) != len(b.reduction_extents):
+        return math.inf
+    pairs = zip(a.extents, b.extents, strict=True)
+    return math.sqrt(sum(math.log2(x / y) ** 2 for x, y in pairs))
+
+
+def _matching_sketches(wanted: Sketch, sketches: Sequence[Sketch]) -> list[Sketch]:
+    """The sketches of the same structure whose epilogue is computed at the same, or nearest, level."""
+    same = [s for s in sketches if s.structure == wanted.structure]
+    if not same:
+        return []
+    gap = min(abs(s.epilogue_level - wanted.epilogue_level) for s in same)
+    return [s for s in same if abs(s.epilogue_level - wanted.epilogue_level) == gap][:1]
+
+
+def _adapted(donor: Schedule, sketch: Sketch) -> Iterator[tuple[str, tuple[Decision, ...]]]:
+    """Decisions of a donor for a sketch, under each policy and each choice of open locations."""
+    for policy in POLICIES:
+        tiles = [repair(policy, t, s) for t, s in zip(donor.tiles, sketch.tiles, strict=True)]
+        for locations in _locations(donor, sketch):
+            yield policy, _answers(sketch, iter(tiles), _choices(donor, sketch), iter(locations))
+
+
+def _answers(
+    sketch: Sketch, tiles: Iterator[Tile], choices: Iterator[int], locations: Iterator[int]
+) -> tuple[Decision, ...]:
+    decisions: list[Decision] = []
+    for sample in sketch.samples:
+        if isinstance(sample, SampledTile):
+            decisions.append(next(tiles))
+        elif isinstance(sample, SampledChoice):
+            decisions.append(next(choices))
+        else:
+            decisions.append(next(locations))
+    return tuple(decisions)
+
+
+def _choices(donor: Schedule, sketch: Sketch) -> Iterator[int]:
+    """The donor's choices by value where the sketch offers it, else the middle one."""
+    values = [
+        sample.values[decision]
+        for sample, decision in zip(donor.sketch.samples, donor.decisions, strict=True)
+        if isinstance(sample, SampledChoice) and isinstance(decision, int)
+    ]
+    wanted = itertools.chain(values, itertools.repeat(None))
+    for sample, value in zip((s for s in sketch.samples if isinstance(s, SampledChoice)), wanted, strict=False):
+        yield sample.values.index(value) if value in sample.values else len(sample.values) // 2
+
+
+def _locations(donor: Schedule, sketch: Sketch) -> list[tuple[int, ...]]:
+    """The donor's compute locations; where it has fewer than the sketch asks for, both extremes."""
+    given = tuple(
+        decision
+        for sample, decision in zip(donor.sketch.samples, donor.decisions, strict=True)
+        if isinstance(sample, SampledLocation) and isinstance(decision, int)
+    )
+    needed = sum(isinstance(s, SampledLocation) for s in sketch.samples)
+    if len(given) >= needed:
+        return [given[:needed]]
+    missing = needed - len(given)
+    return [given + (place,) * missing for place in (INLINED, AT_ROOT)]
+
+
+def fallback_candidates(workload: Workload, hardware: Hardware) -> list[Candidate]:
+    """Sensible schedules of the workload's own design space, the most likely one first.
+
+    They need no library: no kernel stays naive, and whatever is recommended must beat the first.
+    """
+    found: dict[str, Candidate] = {}
+    for sketch in sorted(workload.sketches, key=_preference):
+        for decisions in _own_decisions(sketch, workload, hardware):
+            candidate = Candidate(workload, Schedule(sketch, decisions), "fallback")
+            found.setdefault(candidate.schedule.id, candidate)
+    return list(found.values())
+
+
+def _preference(sketch: Sketch) -> tuple[bool, int]:
+    """Plain sketches before factored reductions, epilogues inside the tiles before separate ones."""
+    return sketch.rfactor_loop >= 0, -sketch.epilogue_level
+
+
+def _own_decisions(
+    sketch: Sketch, workload: Workload, hardware: Hardware
+) -> Iterator[tuple[Decision, ...]]:
+    choices = [s.values for s in sketch.samples if isinstance(s, SampledChoice)]
+    n_locations = sum(isinstance(s, SampledLocation) for s in sketch.samples)
+    for tiles in _own_tiles(sketch, workload, hardware):
+        for unroll in (2, 1, 3, 0):
+            picked = [min(unroll, len(values) - 1) for values in choices]
+            for place in (INLINED, AT_ROOT, 3) if n_locations else (INLINED,):
+                places = itertools.repeat(place)
+                yield _answers(sketch, iter(tiles), iter(picked), places)
+
+
+def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[list[Tile]]:
+    """Tilings with whole vectors innermost and a register tile that fits: two sizes of each."""
+    lanes = hardware.simd_lanes
+    spatial = [i for i, s in enumerate(sketch.tiles) if s.parts == 4]
+    for vectors, rows in ((2, 6), (1, 12), (4, 4), (1, 4)):
+        tiles: list[Tile] = []
+        for i, sample in enumerate(sketch.tiles):
+            if sample.parts == 4:
+                last = i == spatial[-1]
+                second_last = len(spatial) > 1 and i == spatial[-2]
+                inner = lanes * vectors if last else rows if second_last else 1
+                tiles.append(_split(sample, inner, 4 if last else 1))
+            else:
+                tiles.append(_split_reduction(sample))
+        yield tiles
+        if not spatial:
+            return
+
+
+def _split(sample: SampledTile, inner: int, middle: int) -> Tile:
+    """[outer, 1, middle, inner] with divisors not above what is asked for."""
+    innermost = max(d for d in divisors(sample.extent) if d <= min(inner, sample.max_innermost))
+    rest = sample.extent // innermost
+    second = max(d for d in divisors(rest) if d <= middle)
+    return (rest // second, 1, second, innermost)
+
+
+def _split_reduction(sample: SampledTile) -> Tile:
+    """[outer, ..., inner] of a reduction: an inner part of 4 or less that unrolls."""
+    inner = max(d for d in divisors(sample.extent) if d <= 4)
+    return (sample.extent // inner, *(1,) * (sample.parts - 2), inner)

@@ -1,0 +1,70 @@
+"""From chosen schedules to a compiled model and a tuning database that TVM itself opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tvm
+from tvm import relax
+from tvm.ir import IRModule
+from tvm.s_tir import meta_schedule as ms
+from tvm.target import Target
+
+from recommender.compiler.sketches import DesignSpace
+from recommender.vocabulary import Schedule
+
+
+def write_database(
+    folder: Path,
+    spaces: Mapping[str, DesignSpace],
+    choices: Mapping[str, tuple[Schedule, float]],
+    target: Target,
+) -> None:
+    """Write chosen schedules, with their seconds, as a MetaSchedule JSON database; then reopen it.
+
+    One bad record makes TVM refuse a whole database, so the reopening is part of writing.
+    """
+    database = _open(folder)
+    for key, (schedule, seconds) in choices.items():
+        space = spaces[key]
+        record = ms.database.TuningRecord(
+            space.replay(schedule).trace,
+            database.commit_workload(space.module),
+            [seconds],
+            target,
+            ms.arg_info.ArgInfo.from_prim_func(space.module["main"]),
+        )
+        database.commit_tuning_record(record)
+    if len(_open(folder).get_all_tuning_records()) < len(choices):
+        raise RuntimeError(f"the database in {folder} does not hold all {len(choices)} records")
+
+
+def _open(folder: Path) -> ms.database.Database:
+    return ms.database.JSONDatabase(
+        str(folder / "database_workload.json"), str(folder / "database_tuning_record.json")
+    )
+
+
+def compile_model(
+    lowered: IRModule,
+    spaces: Mapping[str, DesignSpace],
+    choices: Mapping[str, Schedule],
+    target: Target,
+    path: Path,
+) -> None:
+    """Compile a lowered model with the chosen schedules into a shared library at `path`.
+
+    A kernel without a choice stays as naive as TVM leaves it.
+    """
+    database = ms.database.MemoryDatabase()
+    for key, schedule in choices.items():
+        space = spaces[key]
+        infos = ms.arg_info.ArgInfo.from_prim_func(space.module["main"])
+        workload = database.commit_workload(space.module)
+        trace = space.replay(schedule).trace
+        database.commit_tuning_record(ms.database.TuningRecord(trace, workload, [1.0], target, infos))
+    with target, database, tvm.transform.PassContext(opt_level=3):
+        scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+        executable = tvm.compile(scheduled, target=target)
+    executable.export_library(str(path))

@@ -1,0 +1,260 @@
+"""The last steps of a run: compile, verify, time the whole model, and write the output folder at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recommender.errors import OutputError, SetupError, VerificationError
+from recommender.harness.client import WorkerClient, WorkerFailure
+from recommender.progress import Reporter
+from recommender.report import Report, markdown, report_json
+from recommender.session import Machine, PreparedModel
+from recommender.vocabulary import Json, Schedule
+
+if TYPE_CHECKING:
+    from recommender.harness.latency import Latency
+    from recommender.recommend import Choice, Clock, Options
+
+TOLERANCE = 1e-4
+"""Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
+_BUDGET_SECONDS = 8.0
+_TIMEOUT_SECONDS = 3600.0
+_RUN_PY = '''\
+"""Runs the compiled model on random inputs. It needs apache-tvm {tvm}, and nothing of the recommender.
+
+TVM takes half of the cores unless TVM_NUM_THREADS is set before it is imported.
+"""
+
+import os
+
+os.environ.setdefault("TVM_NUM_THREADS", "{threads}")
+
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm import relax
+
+inputs = {{
+{inputs}
+}}
+library = tvm.runtime.load_module(str(Path(__file__).parent / "model.so"))
+machine = relax.VirtualMachine(library, tvm.cpu())
+outputs = machine["main"](*map(tvm.runtime.tensor, inputs.values()))
+for output in [outputs] if hasattr(outputs, "numpy") else outputs:
+    print(output.shape, output.numpy().ravel()[:5])
+'''
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """Where the result goes. It is written beside its place and moved there when it is complete."""
+
+    path: Path
+    force: bool
+
+    @classmethod
+    def claim(cls, model: str | Path, output: Path | None, force: bool) -> OutputFolder:
+        """Check, before any work, that the folder can be written.
+
+        Raises:
+            OutputError: it exists and `force` is not given, or its parent cannot be written.
+            SetupError: there is no C compiler to link the model with.
+        """
+        path = output or Path(f"{Path(model).stem}.rec")
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists; give another folder with -o, or --force to replace it")
+        parent = path.absolute().parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise OutputError(f"{parent} is not a folder that can be written; give another with -o")
+        if not any(shutil.which(name) for name in ("g++", "gcc", "clang++", "clang", "cc", "c++")):
+            raise SetupError("no C compiler on PATH, which TVM links with; run: apt-get install g++")
+        return cls(path, force)
+
+    def put(self, staged: Path) -> None:
+        """Move a complete folder into place."""
+        try:
+            if self.path.exists():
+                shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
+            os.replace(staged, self.path)
+        except OSError as exc:
+            raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
+
+
+def deliver(
+    folder: OutputFolder,
+    model: PreparedModel,
+    choices: Sequence[Choice],
+    machine: Machine,
+    options: Options,
+    reporter: Reporter,
+    clock: Clock,
+) -> Report:
+    """Compile the model with the chosen schedules, verify and time it, and write everything.
+
+    The build with fallback schedules is handed over instead if it is the faster one, or the only
+    one that computes the right thing; the report says so.
+
+    Raises:
+        VerificationError: neither build computes what ONNX Runtime computes.
+        OutputError: the folder cannot be written.
+    """
+    staged = Path(tempfile.mkdtemp(prefix=f".{folder.path.name}-", dir=folder.path.absolute().parent))
+    try:
+        builds = _compile(staged, model, choices, machine, options, reporter)
+        clock.lap("compile")
+        latencies = _compare(builds, model, machine, options, reporter)
+        delivered = _better(latencies)
+        clock.lap("verify")
+        shutil.copyfile(builds[delivered], staged / "model.so")
+        report = _report(folder, model, choices, machine, options, clock, latencies, delivered)
+        _write(staged, report, model, choices, machine)
+        for path in staged.glob("build-*.so"):
+            path.unlink()
+        folder.put(staged)
+        return report
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _compile(
+    staged: Path,
+    model: PreparedModel,
+    choices: Sequence[Choice],
+    machine: Machine,
+    options: Options,
+    reporter: Reporter,
+) -> dict[str, Path]:
+    from recommender.compiler import export, hardware
+
+    target = hardware.target_from_json(machine.target)
+    wanted: dict[str, dict[str, Schedule]] = {
+        "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
+        "fallback": {c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices},
+    }
+    if "untuned" in options.baselines:
+        wanted["untuned"] = {}
+    builds = {}
+    for name, schedules in wanted.items():
+        reporter.say(f"compiling {model.name} ({name})", level=2)
+        builds[name] = staged / f"build-{name}.so"
+        export.compile_model(model.lowered, model.spaces, schedules, target, builds[name])
+    return builds
+
+
+def _compare(
+    builds: Mapping[str, Path],
+    model: PreparedModel,
+    machine: Machine,
+    options: Options,
+    reporter: Reporter,
+) -> dict[str, Latency]:
+    """Outputs and latencies of the builds; without measuring, outputs only."""
+    import onnx
+
+    budget = _BUDGET_SECONDS if options.measure else 0.0
+    reporter.say("timing the model", level=2)
+    with tempfile.TemporaryDirectory(prefix="recommend-") as temporary:
+        path = Path(temporary) / "model.onnx"
+        onnx.save(model.onnx.proto, str(path), save_as_external_data=model.onnx.is_large)
+        with WorkerClient(machine.threads) as client:
+            try:
+                result: dict[str, Latency] = client.call(
+                    "compare_models",
+                    {name: str(build) for name, build in builds.items()},
+                    str(path),
+                    model.onnx.inputs,
+                    budget,
+                    machine.threads,
+                    "ort" in options.baselines,
+                    timeout_seconds=_TIMEOUT_SECONDS,
+                )
+            except WorkerFailure as exc:
+                raise VerificationError(f"the compiled model cannot be run: {exc}") from exc
+    return result
+
+
+def _better(latencies: Mapping[str, Latency]) -> str:
+    """The faster of the two builds that compute the right thing.
+
+    Raises:
+        VerificationError: neither does.
+    """
+    right = {n: latencies[n] for n in ("chosen", "fallback") if latencies[n].difference <= TOLERANCE}
+    if not right:
+        worst = latencies["chosen"].difference
+        raise VerificationError(
+            f"the compiled model differs from ONNX Runtime by {worst:.1e} of its largest output "
+            f"(allowed are {TOLERANCE:.0e}); please report this model"
+        )
+    return min(right, key=lambda name: (right[name].median_seconds, name))
+
+
+def _report(
+    folder: OutputFolder,
+    model: PreparedModel,
+    choices: Sequence[Choice],
+    machine: Machine,
+    options: Options,
+    clock: Clock,
+    latencies: dict[str, Latency],
+    delivered: str,
+) -> Report:
+    from recommender.recommend import kernel_report
+
+    return Report(
+        model=model.name,
+        folder=str(folder.path),
+        hardware=machine.hardware,
+        target=machine.target,
+        pipeline=machine.pipeline,
+        options=_options_json(options),
+        versions={name: metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi", "numpy")},
+        stages_seconds=dict(clock.stages) if options.measure else {},
+        kernels=tuple(kernel_report(choice) for choice in choices),
+        latencies=latencies,
+        delivered=delivered,
+    )
+
+
+def _options_json(options: Options) -> Json:
+    return {
+        "top_k": options.top_k,
+        "measure": options.measure,
+        "exclude_models": list(options.exclude_models),
+        "input_shapes": {name: list(shape) for name, shape in options.input_shapes.items()},
+        "dims": options.dims,
+        "seed": options.seed,
+    }
+
+
+def _write(
+    staged: Path, report: Report, model: PreparedModel, choices: Sequence[Choice], machine: Machine
+) -> None:
+    from recommender.compiler import export, hardware
+
+    target = hardware.target_from_json(machine.target)
+    records = {}
+    for choice in choices:
+        schedule = choice.ranked.fallback if report.delivered == "fallback" else choice.chosen
+        outcome = choice.fallback if report.delivered == "fallback" else choice.best
+        seconds = outcome.median_seconds if outcome else 1.0
+        records[choice.ranked.kernel.workload.key] = (schedule.schedule, seconds)
+    export.write_database(staged, model.spaces, records, target)
+    (staged / "report.json").write_text(json.dumps(report_json(report), indent=1) + "\n")
+    (staged / "report.md").write_text(markdown(report))
+    lines = "\n".join(
+        f"    {i.name!r}: np.zeros({i.shape}, {i.dtype!r})," if i.dtype.startswith("int")
+        else f"    {i.name!r}: np.random.default_rng(0).standard_normal({i.shape}).astype({i.dtype!r}),"
+        for i in model.onnx.inputs
+    )
+    script = _RUN_PY.format(tvm=report.versions["apache-tvm"], threads=machine.threads, inputs=lines)
+    (staged / "run.py").write_text(script)

@@ -1,0 +1,297 @@
+"""The main job: import, kernels, candidates, rank, measure, choose, export, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from recommender.candidates import fallback_candidates, transfer_candidates
+from recommender.datasets.layers import SHIPPED, Data, load_data, user_store_path
+from recommender.datasets.records import Measurement
+from recommender.datasets.store import Store
+from recommender.delivery import OutputFolder, deliver
+from recommender.errors import DataError, NothingMeasuredError, UsageError
+from recommender.features import encode
+from recommender.harness.measurer import Measurer
+from recommender.harness.timing import TimingRule
+from recommender.models.active import ranker_without
+from recommender.models.contract import Ranker
+from recommender.progress import Reporter
+from recommender.report import KernelReport, Report, Tried
+from recommender.session import Machine, PreparedModel, prepare_named, this_machine
+from recommender.tuning import register
+from recommender.vocabulary import Candidate, Donor, Kernel, Outcome
+
+_LOSER_RATIO = 3.0
+"""A candidate is sampled once that takes this many times as long as the best so far."""
+_FINAL = TimingRule(repeats=9, repeat_seconds=0.005)
+"""The second bank of times, on which a winner is compared with the fallback and reported."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `recommend` can be told; the command line has a flag for each."""
+
+    top_k: int = 5
+    output: Path | None = None
+    force: bool = False
+    measure: bool = True
+    target: str = "host"
+    threads: int | None = None
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dims: dict[str, int] = field(default_factory=dict)
+    exclude_models: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
+    budget_seconds: float | None = None
+    seed: int = 0
+    store: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the model.
+
+        Raises:
+            UsageError: a value out of its range.
+        """
+        if self.top_k < 1:
+            raise UsageError(f"--top-k must be 1 or more, but got {self.top_k}")
+        if self.budget_seconds is not None and self.budget_seconds <= 0:
+            raise UsageError(f"--budget-seconds must be positive, but got {self.budget_seconds}")
+        unknown = set(self.baselines) - {"untuned", "ort"}
+        if unknown:
+            raise UsageError(f"--baseline is untuned or ort, but got {', '.join(sorted(unknown))}")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A kernel with its candidates, best predicted first, and the schedule it must beat."""
+
+    kernel: Kernel
+    fallback: Candidate
+    candidates: tuple[Candidate, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a kernel, with what was tried for it."""
+
+    ranked: Ranked
+    chosen: Candidate
+    fallback: Outcome | None
+    best: Outcome | None
+    tried: tuple[Tried, ...] = ()
+
+
+def recommend(
+    model: str | Path, options: Options | None = None, reporter: Reporter | None = None
+) -> Report:
+    """Find schedules for a model's kernels, compile it with them, and write the output folder.
+
+    Raises:
+        RecommenderError: one of its kinds; nothing is left in the output folder then.
+    """
+    options, reporter = options or Options(), reporter or Reporter(0)
+    clock = Clock()
+    folder = OutputFolder.claim(model, options.output, options.force)
+    machine = this_machine(options.target, options.threads)
+    prepared = prepare_named(str(model), machine, options.input_shapes, options.dims)
+    clock.lap("import")
+    reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {machine.hardware.id}")
+    ranked = rank_kernels(prepared, machine, options, reporter)
+    clock.lap("rank")
+    choices = measure_kernels(prepared, ranked, machine, options, reporter, clock)
+    clock.lap("measure")
+    return deliver(folder, prepared, choices, machine, options, reporter, clock)
+
+
+class Clock:
+    """Wall time of the stages of a run."""
+
+    def __init__(self) -> None:
+        """Start now."""
+        self._start = self._last = time.monotonic()
+        self.stages: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """What passed since the last lap belongs to `stage`."""
+        now = time.monotonic()
+        self.stages[stage] = now - self._last
+        self._last = now
+
+    @property
+    def total_seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
+
+def rank_kernels(
+    model: PreparedModel, machine: Machine, options: Options, reporter: Reporter
+) -> list[Ranked]:
+    """Candidates of every kernel, ranked. No TVM, no measuring.
+
+    Raises:
+        DataError: the library is empty, or made for another target.
+    """
+    data = load_data(SHIPPED, options.store or user_store_path())
+    donors = data.donors(machine.hardware.id, machine.pipeline, options.exclude_models)
+    if not donors:
+        raise _no_donors(data, machine)
+    ranker = ranker_without(options.exclude_models, data, machine, options.seed, reporter)
+    return [rank_kernel(kernel, donors, ranker, machine) for kernel in model.kernels]
+
+
+def rank_kernel(kernel: Kernel, donors: Sequence[Donor], ranker: Ranker, machine: Machine) -> Ranked:
+    """Candidates of one kernel from all donors and from its own design space, best first."""
+    workload = kernel.workload
+    fallbacks = fallback_candidates(workload, machine.hardware)
+    candidates = _distinct(transfer_candidates(workload, donors) + fallbacks)
+    scores = ranker.predict(encode(workload, candidates, machine.hardware))
+    order = np.argsort(scores, kind="stable")
+    return Ranked(
+        kernel,
+        fallbacks[0],
+        tuple(candidates[i] for i in order),
+        tuple(float(scores[i]) for i in order),
+    )
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    seen = {(c.schedule.sketch, c.schedule.decisions): c for c in reversed(candidates)}
+    return list(reversed(seen.values()))
+
+
+def _no_donors(data: Data, machine: Machine) -> DataError:
+    if not data.measurements:
+        return DataError("the library is empty; run: recommender tune MODEL")
+    known = sorted({m.hardware for m in data.measurements})
+    return DataError(
+        f"the library has nothing for {machine.hardware.id} (it has {', '.join(known)}); "
+        "run: recommender tune MODEL"
+    )
+
+
+def measure_kernels(
+    model: PreparedModel,
+    ranked: Sequence[Ranked],
+    machine: Machine,
+    options: Options,
+    reporter: Reporter,
+    clock: Clock,
+) -> list[Choice]:
+    """Measure the first candidates of every kernel and choose; the best predicted one unmeasured.
+
+    Finished measurements are in the user's store at once, whatever happens next.
+
+    Raises:
+        NothingMeasuredError: not a single candidate could be timed.
+    """
+    if not options.measure:
+        return [Choice(r, r.candidates[0], None, None) for r in ranked]
+    path = options.store or user_store_path()
+    with Store(path) as store, Measurer(machine.target, machine.threads) as measurer:
+        register(store, model, machine)
+        bench = _KernelBench(model, machine, store, measurer, options)
+        choices = []
+        with reporter.steps("measuring", len(ranked)) as steps:
+            for r in ranked:
+                if options.budget_seconds and clock.total_seconds > options.budget_seconds:
+                    choices.append(Choice(r, r.fallback, None, None))
+                else:
+                    choices.append(bench.choose(r))
+                steps.advance(r.kernel.name)
+    if not any(choice.best for choice in choices):
+        reasons = [t.outcome.reason for c in choices for t in c.tried if t.outcome.reason]
+        raise NothingMeasuredError(
+            f"no candidate could be measured ({reasons[0] if reasons else 'no time was left'}); "
+            "run: recommender doctor"
+        )
+    return choices
+
+
+@dataclass(frozen=True)
+class _KernelBench:
+    """Measures the candidates of one kernel after the other, and stores what it measured."""
+
+    model: PreparedModel
+    machine: Machine
+    store: Store
+    measurer: Measurer
+    options: Options
+
+    def choose(self, ranked: Ranked) -> Choice:
+        """The fastest of the fallback and the top k, judged on a second bank of times."""
+        task = self.model.task(ranked.kernel)
+        fallback = self.measurer.measure(task, ranked.fallback.schedule)
+        self._keep(ranked.fallback, fallback)
+        tried = [
+            self._try(ranked, rank, fallback) for rank in range(min(self.options.top_k, len(ranked.candidates)))
+        ]
+        choice = self._judge(ranked, fallback, tried)
+        self.measurer.unload(task)
+        return choice
+
+    def _try(self, ranked: Ranked, rank: int, fallback: Outcome) -> Tried:
+        candidate = ranked.candidates[rank]
+        if candidate.schedule == ranked.fallback.schedule:
+            return Tried(candidate, rank + 1, ranked.scores[rank], fallback)
+        rule = TimingRule(loser_seconds=_LOSER_RATIO * fallback.median_seconds)
+        outcome = self.measurer.measure(self.model.task(ranked.kernel), candidate.schedule, rule)
+        self._keep(candidate, outcome)
+        return Tried(candidate, rank + 1, ranked.scores[rank], outcome)
+
+    def _judge(self, ranked: Ranked, fallback: Outcome, tried: list[Tried]) -> Choice:
+        """The winner must beat the fallback beyond the spread of both; else the fallback stays."""
+        winner = min(tried, key=lambda t: t.outcome.median_seconds)
+        if not winner.outcome.ok or winner.candidate.schedule == ranked.fallback.schedule:
+            kept = fallback if fallback.ok else None
+            return Choice(ranked, ranked.fallback, kept, kept, tuple(tried))
+        if not fallback.ok:
+            return Choice(ranked, winner.candidate, None, winner.outcome, tuple(tried))
+        task = self.model.task(ranked.kernel)
+        base, best = self.measurer.compare(
+            task, [ranked.fallback.schedule, winner.candidate.schedule], _FINAL
+        )
+        noise = max(base.spread, best.spread)
+        if not best.ok or best.median_seconds > base.median_seconds * (1 - noise):
+            return Choice(ranked, ranked.fallback, base, base, tuple(tried))
+        return Choice(ranked, winner.candidate, base, best, tuple(tried))
+
+    def _keep(self, candidate: Candidate, outcome: Outcome) -> None:
+        self.store.add(
+            Measurement(
+                workload=candidate.workload.key,
+                schedule=candidate.schedule,
+                outcome=outcome,
+                source="recommend",
+                hardware=self.machine.hardware.id,
+                pipeline=self.machine.pipeline,
+                policy=candidate.policy,
+                donor=candidate.donor.id if candidate.donor else None,
+                seed=self.options.seed,
+                run=self.model.name,
+                measured_at=time.time(),
+            )
+        )
+
+
+def kernel_report(choice: Choice) -> KernelReport:
+    """One row of the report."""
+    kernel, chosen = choice.ranked.kernel, choice.chosen
+    rank = next((t.rank for t in choice.tried if t.candidate.schedule == chosen.schedule), None)
+    return KernelReport(
+        name=kernel.name,
+        workload=kernel.workload.key,
+        kernel_class=kernel.workload.kernel_class,
+        extents=kernel.workload.extents,
+        calls=kernel.calls,
+        candidates=len(choice.ranked.candidates),
+        fallback=choice.fallback,
+        best=choice.best,
+        chosen=chosen,
+        rank=rank,
+        tried=choice.tried,
+    )

@@ -1,0 +1,214 @@
+"""What a run reports: one versioned value, written for machines (JSON) and for people (text, Markdown)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from recommender.vocabulary import Candidate, Hardware, Json, Outcome
+
+if TYPE_CHECKING:
+    from recommender.harness.latency import Latency
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that was measured: its place in the ranking, its score and what happened."""
+
+    candidate: Candidate
+    rank: int
+    score: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class KernelReport:
+    """What was found for one kernel. Times are None where nothing was measured."""
+
+    name: str
+    workload: str
+    kernel_class: str
+    extents: tuple[int, ...]
+    calls: int
+    candidates: int
+    fallback: Outcome | None
+    best: Outcome | None
+    chosen: Candidate
+    rank: int | None
+    tried: tuple[Tried, ...]
+
+    @property
+    def speedup(self) -> float | None:
+        """Fallback time over chosen time."""
+        if self.fallback is None or self.best is None:
+            return None
+        return self.fallback.median_seconds / self.best.median_seconds
+
+    @property
+    def donor_name(self) -> str:
+        """The donor in words: models it comes from and its kernel's extents."""
+        donor = self.chosen.donor
+        if donor is None:
+            return "(own space)"
+        models = "+".join(sorted(donor.origins)) or "?"
+        return f"{models} {'x'.join(map(str, donor.workload.extents))}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of `recommend`."""
+
+    model: str
+    folder: str
+    hardware: Hardware
+    target: Json
+    pipeline: str
+    options: Json
+    versions: dict[str, str]
+    stages_seconds: dict[str, float]
+    kernels: tuple[KernelReport, ...]
+    latencies: dict[str, Latency] = field(default_factory=dict)
+    delivered: str = "chosen"
+
+    @property
+    def total_seconds(self) -> float:
+        """Wall time of the run."""
+        return sum(self.stages_seconds.values())
+
+
+def report_json(report: Report) -> Json:
+    """The report as JSON; raw times included, so that every figure can be made again."""
+    return {
+        "version": REPORT_VERSION,
+        "model": report.model,
+        "folder": report.folder,
+        "hardware": report.hardware.to_json(),
+        "target": report.target,
+        "pipeline": report.pipeline,
+        "options": report.options,
+        "versions": report.versions,
+        "stages_seconds": {k: round(v, 3) for k, v in report.stages_seconds.items()},
+        "total_seconds": round(report.total_seconds, 3),
+        "delivered": report.delivered,
+        "latencies": {
+            name: {
+                "median_seconds": latency.median_seconds or None,
+                "difference_from_ort": latency.difference,
+                "seconds": list(latency.seconds),
+            }
+            for name, latency in report.latencies.items()
+        },
+        "kernels": [_kernel_json(kernel) for kernel in report.kernels],
+    }
+
+
+def _kernel_json(kernel: KernelReport) -> Json:
+    return {
+        "name": kernel.name,
+        "workload": kernel.workload,
+        "class": kernel.kernel_class,
+        "extents": kernel.extents,
+        "calls": kernel.calls,
+        "candidates": kernel.candidates,
+        "fallback": _outcome_json(kernel.fallback),
+        "best": _outcome_json(kernel.best),
+        "speedup": kernel.speedup,
+        "chosen": _candidate_json(kernel.chosen),
+        "rank": kernel.rank,
+        "tried": [
+            {
+                **_candidate_json(tried.candidate),
+                "rank": tried.rank,
+                "score": round(tried.score, 6),
+                "outcome": _outcome_json(tried.outcome),
+            }
+            for tried in kernel.tried
+        ],
+    }
+
+
+def _candidate_json(candidate: Candidate) -> Json:
+    donor = candidate.donor
+    return {
+        "schedule": candidate.schedule.id,
+        "sketch": candidate.schedule.sketch.to_json(),
+        "decisions": candidate.schedule.decisions,
+        "policy": candidate.policy,
+        "donor": donor and {"id": donor.id, "models": sorted(donor.origins), "extents": donor.workload.extents},
+    }
+
+
+def _outcome_json(outcome: Outcome | None) -> Json:
+    if outcome is None:
+        return None
+    return {
+        "status": outcome.status.value,
+        "median_seconds": outcome.median_seconds if outcome.ok else None,
+        "spread": round(outcome.spread, 4),
+        "load": outcome.load,
+        "reason": outcome.reason,
+        "seconds": outcome.seconds,
+    }
+
+
+def kernel_table(report: Report) -> Table:
+    """The kernels, the most expensive first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("kernel", "calls", "fallback ms", "best ms", "speedup", "rank", "donor"):
+        table.add_column(name, justify="left" if name in ("kernel", "donor") else "right", no_wrap=True)
+    for kernel in sorted(report.kernels, key=_kernel_seconds, reverse=True):
+        table.add_row(
+            kernel.name,
+            str(kernel.calls),
+            _milliseconds(kernel.fallback),
+            _milliseconds(kernel.best),
+            f"{kernel.speedup:.2f}" if kernel.speedup else "-",
+            str(kernel.rank or "-"),
+            kernel.donor_name,
+        )
+    return table
+
+
+def _kernel_seconds(kernel: KernelReport) -> float:
+    return kernel.calls * kernel.best.median_seconds if kernel.best else 0.0
+
+
+def _milliseconds(outcome: Outcome | None) -> str:
+    return f"{outcome.median_seconds * 1e3:.3f}" if outcome else "-"
+
+
+def latency_lines(report: Report) -> list[str]:
+    """The model's latencies, each with its ratio to the chosen build's."""
+    if not any(latency.seconds for latency in report.latencies.values()):
+        return []
+    names = {
+        "chosen": "recommended",
+        "fallback": "fallback schedules",
+        "untuned": "TVM untuned",
+        "ort": "ONNX Runtime",
+    }
+    own = report.latencies["chosen"].median_seconds
+    lines = []
+    for name, latency in report.latencies.items():
+        median = latency.median_seconds
+        ratio = "" if name == "chosen" else f"   recommended takes {own / median:.3f} of it"
+        lines.append(f"{names.get(name, name):<19}{median * 1e3:9.2f} ms{ratio}")
+    return lines
+
+
+def markdown(report: Report) -> str:
+    """The report as a page for people."""
+    head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}, {report.total_seconds:.0f} s\n"
+    rows = ["| kernel | calls | fallback ms | best ms | speedup | rank | donor |", "|---|---|---|---|---|---|---|"]
+    for k in sorted(report.kernels, key=_kernel_seconds, reverse=True):
+        speedup = f"{k.speedup:.2f}" if k.speedup else "-"
+        rows.append(
+            f"| {k.name} | {k.calls} | {_milliseconds(k.fallback)} | {_milliseconds(k.best)} "
+            f"| {speedup} | {k.rank or '-'} | {k.donor_name} |"
+        )
+    latency = "\n".join(f"    {line}" for line in latency_lines(report))
+    return "\n".join([head, *rows, "", latency, ""])
