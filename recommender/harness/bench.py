@@ -83,14 +83,14 @@ class Bench:
     ) -> tuple[int | None, Outcome | None]:
         """`build` for a schedule that is replayed already."""
         try:
-            executable = tvm.tirx.build(replayed.mod, target=self.target)
+            module = tvm.tirx.build(replayed.mod, target=self.target)
         except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
             return None, Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
-        failure = self._check(executable, self._loaded[key])
+        failure = self._check(module, self._loaded[key])
         if failure is not None:
             return None, failure
         token = next(self._tokens)
-        self._built[token] = (key, executable)
+        self._built[token] = (key, module)
         return token, None
 
     def _check(self, module: tvm.runtime.Module, loaded: _Loaded) -> Outcome | None:
@@ -99,7 +99,7 @@ class Bench:
             for i, a in enumerate(loaded.arguments)
         ]
         try:
-            executable["main"](*tensors)
+            module["main"](*tensors)
         except Exception as exc:
             return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
         for i, argument in enumerate(loaded.arguments):

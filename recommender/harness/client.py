@@ -103,6 +103,8 @@ class WorkerClient:
                 if on_event is not None:
                     on_event(value)
                 continue
+            if kind == "bug":
+                raise RuntimeError(f"the worker failed by a mistake of its own:\n{value}")
             raise OutOfMemory(value) if kind == "memory" else CallFailed(value)
 
     def _receive(self, timeout_seconds: float) -> tuple[str, Any]:

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -48,6 +49,8 @@ def _answer(services: Any, method: str, arguments: tuple[Any, ...]) -> tuple[str
         return "ok", getattr(services, method)(*arguments)
     except MemoryError:
         return "memory", "the worker's memory limit was reached"
+    except (NameError, AttributeError, TypeError, AssertionError):
+        return "bug", traceback.format_exc()  # of ours: no candidate is to blame
     except Exception as exc:  # the parent turns it into an outcome or an error of its own
         text = str(exc).strip() or type(exc).__name__
         return ("memory" if "bad_alloc" in text else "error"), f"{type(exc).__name__}: {text}"

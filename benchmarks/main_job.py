@@ -1,0 +1,67 @@
+"""The main job's figures: latency against ONNX Runtime, time to recommend, validity, never worse.
+
+    python benchmarks/main_job.py resnet50 [mobilenet_v2 ...]
+
+Recommends with top-k 5 for zoo models of which nothing is in library or ranker (--exclude-model), and
+prints for each: the latency's ratio to ONNX Runtime's in the same run (interleaved), to the build with
+fallback schedules, the wall time of the stages, invalid candidates and kernels slower than their
+fallback. Takes about a minute a model; run nothing beside it. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from recommender.progress import Reporter
+from recommender.recommend import Options, recommend
+from recommender.vocabulary import Json
+
+
+def figures(name: str) -> Json:
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(
+            top_k=5,
+            output=Path(folder) / "out",
+            exclude_models=(name,),
+            baselines=("ort",),
+            store=Path(folder) / "outcomes.db",
+        )
+        report = recommend(name, options, Reporter(1))
+    tried = [t for k in report.kernels for t in k.tried]
+    medians = {k: v.median_seconds for k, v in report.latencies.items()}
+    return {
+        "model": name,
+        "hardware": report.hardware.id,
+        "latency_ms": {k: round(v * 1e3, 3) for k, v in medians.items()},
+        "ort_ratio": round(medians["chosen"] / medians["ort"], 3),
+        "fallback_ratio": round(medians["chosen"] / medians["fallback"], 3),
+        "output_difference": report.latencies["chosen"].difference,
+        "stages_seconds": {k: round(v, 2) for k, v in report.stages_seconds.items()},
+        "total_seconds": round(report.total_seconds, 1),
+        "measured": len(tried),
+        "invalid": sum(not t.outcome.ok for t in tried),
+        "slower_than_fallback": sum(bool(k.speedup and k.speedup < 1) for k in report.kernels),
+        "sum_of_kernels_ms": round(
+            sum(k.calls * k.best.median_seconds for k in report.kernels if k.best) * 1e3, 3
+        ),
+    }
+
+
+def main() -> None:
+    results = [figures(name) for name in sys.argv[1:] or ["resnet50"]]
+    for r in results:
+        print(
+            f"{r['model']}: {r['latency_ms']['chosen']} ms, {r['ort_ratio']} x ONNX Runtime, "
+            f"{r['total_seconds']} s in all (import {r['stages_seconds']['import']}, ranking "
+            f"{r['stages_seconds']['rank']}), {r['invalid']} of {r['measured']} invalid, "
+            f"{r['slower_than_fallback']} kernels slower than the fallback, outputs within "
+            f"{r['output_difference']:.0e}"
+        )
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The store keeps what it is given, whoever else writes, and refuses what it cannot read."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from recommender.datasets.records import KernelUse, Measurement
+from recommender.datasets.store import Store
+from recommender.errors import DataError
+from recommender.vocabulary import Hardware, Outcome, SampledChoice, SampledTile, Schedule, Sketch, Status
+
+SKETCH = Sketch((SampledTile(64, 4, 64), SampledChoice((0, 16))))
+HARDWARE = Hardware("test", "x86_64", 64, 2, 32 << 10, 1 << 20, 32 << 20, ("avx2",))
+
+
+def measurement(workload: str = "w", inner: int = 4, outcome: Outcome | None = None) -> Measurement:
+    return Measurement(
+        workload=workload,
+        schedule=Schedule(SKETCH, ((64 // inner, 1, 1, inner), 1)),
+        outcome=outcome or Outcome.of_times([1e-3, 2e-3], load=0.5),
+        source="tune",
+        hardware=HARDWARE.id,
+        pipeline="p",
+        policy="search",
+        donor="other/abc",
+        seed=3,
+        run="r",
+        measured_at=1.5,
+    )
+
+
+def test_what_is_added_is_read_back(tmp_path: Path) -> None:
+    failed = measurement(inner=8, outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+    with Store(tmp_path / "s.db") as store:
+        store.add_hardware(HARDWARE)
+        store.add(measurement())
+        store.add(failed)
+        store.finish_search("w", HARDWARE.id, "p", 64, 12.5)
+
+    with Store(tmp_path / "s.db", read_only=True) as store:
+        assert sorted(store.measurements(), key=lambda m: m.outcome.ok) == [failed, measurement()]
+        assert store.hardware() == {HARDWARE.id: HARDWARE}
+        assert store.measured("w", HARDWARE.id, "p") == {failed.schedule.id, measurement().schedule.id}
+        assert store.finished_searches(HARDWARE.id, "p") == {"w": (64, 12.5)}
+
+
+def test_a_candidate_is_kept_once(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.db") as store:
+        store.add(measurement())
+        store.add(measurement(outcome=Outcome.of_times([5e-3])))
+
+        assert [m.outcome.seconds for m in store.measurements()] == [(5e-3,)]
+
+
+def _write(path: Path, worker: int) -> None:
+    with Store(path) as store:
+        for i in range(50):
+            store.add(measurement(workload=f"{worker}-{i}"))
+
+
+def test_two_processes_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_write, args=(tmp_path / "s.db", n)) for n in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert [w.exitcode for w in workers] == [0, 0]
+    with Store(tmp_path / "s.db") as store:
+        assert len(list(store.measurements())) == 100
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "s.db").close()
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(DataError, match="schema 99"):
+        Store(tmp_path / "s.db")
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to look at", b"SQLite format 3\0" + bytes(90)])
+def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s.db"
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match="cannot be opened"):
+        Store(path)
+    assert path.read_bytes() == content
+
+
+def test_a_missing_store_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be opened"):
+        Store(tmp_path / "none.db", read_only=True)
+
+
+def test_a_folder_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(DataError, match="cannot be opened"):
+        Store(tmp_path / "file" / "s.db")
+
+
+def test_kernels_are_read_back(tmp_path: Path, tuned_store: Path) -> None:
+    with Store(tuned_store) as source, Store(tmp_path / "s.db") as copy:
+        workloads = source.workloads()
+        uses = source.kernels()
+        copy.add_kernels((use, workloads[use.workload]) for use in uses)
+
+        assert copy.kernels() == uses
+        assert copy.workloads() == workloads
+        assert all(isinstance(use, KernelUse) for use in uses)

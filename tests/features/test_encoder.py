@@ -1,0 +1,94 @@
+"""Features: shapes and names, and the laws of the quantities that they claim to be."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender.candidates import fallback_candidates, transfer_candidates
+from recommender.features import FEATURE_NAMES, encode, feature_groups
+from recommender.features.nest import inner_extents, loop_nests
+from recommender.features.schedule import footprints
+from tests.recommender.test_candidates import DONOR, HARDWARE, matmul
+
+
+def column(matrix: np.ndarray, name: str) -> np.ndarray:
+    return matrix[:, FEATURE_NAMES.index(name)]
+
+
+def test_names_are_unique_and_grouped() -> None:
+    assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
+    assert sum(s.stop - s.start for s in feature_groups().values()) == len(FEATURE_NAMES)
+
+
+@given(m=st.integers(1, 64), n=st.integers(1, 64), k=st.integers(1, 64))
+@settings(max_examples=30, deadline=None)
+def test_one_finite_row_for_each_candidate(m: int, n: int, k: int) -> None:
+    workload = matmul(m, n, k)
+    own, transfers = fallback_candidates(workload, HARDWARE), transfer_candidates(workload, [DONOR])
+
+    X = encode(workload, own + transfers, HARDWARE)
+
+    assert X.shape == (len(own) + len(transfers), len(FEATURE_NAMES))
+    assert X.dtype == np.float32
+    assert np.isfinite(X[len(own) :]).all()  # a candidate without donor has missing pair features
+    pair = feature_groups()["pair"]
+    assert np.isfinite(np.delete(X[: len(own)], np.arange(pair.start + 1, pair.stop), axis=1)).all()
+
+
+def test_nothing_gives_an_empty_matrix() -> None:
+    assert encode(matmul(2, 2, 2), [], HARDWARE).shape == (0, len(FEATURE_NAMES))
+
+
+@given(m=st.integers(1, 40), n=st.integers(1, 40), k=st.integers(1, 40))
+@settings(max_examples=30, deadline=None)
+def test_a_nest_multiplies_to_the_extents(m: int, n: int, k: int) -> None:
+    workload = matmul(m, n, k)
+    schedules = [c.schedule for c in fallback_candidates(workload, HARDWARE)]
+
+    nests = loop_nests(workload, schedules)
+
+    assert (nests.prod(axis=2) == workload.extents).all()
+    assert (inner_extents(nests)[:, :, 0] == workload.extents).all()
+
+
+def test_footprints_count_the_touched_elements() -> None:
+    workload = matmul(12, 16, 8)
+    schedules = [c.schedule for c in fallback_candidates(workload, HARDWARE)][:4]
+    inner = inner_extents(loop_nests(workload, schedules))
+
+    counted = footprints(workload, inner)
+
+    for row, level in itertools.product(range(len(schedules)), range(6)):
+        m, n, k = inner[row, :, level]
+        a = {(i, l) for i in range(m) for l in range(k)}
+        assert counted[0, row, level] == 4 * len(a)
+        assert counted[1, row, level] == 4 * k * n
+        assert counted[2, row, level] == 4 * m * n
+
+
+def test_a_vector_of_whole_registers_wastes_nothing() -> None:
+    workload = matmul(96, 128, 64)
+    first = fallback_candidates(workload, HARDWARE)[:1]
+
+    X = encode(workload, first, HARDWARE)
+
+    assert column(X, "schedule.inner_vector_waste") == pytest.approx(1.0)
+    assert column(X, "schedule.inner_vector") % HARDWARE.simd_lanes == 0
+
+
+def test_encoding_is_fast() -> None:
+    import time
+
+    workload = matmul(96, 128, 64)
+    candidates = transfer_candidates(matmul(60, 84, 90), [DONOR]) * 400
+
+    start = time.perf_counter()
+    encode(matmul(60, 84, 90), candidates, HARDWARE)
+
+    assert len(candidates) / (time.perf_counter() - start) > 5_000
+    assert workload.extents == (96, 128, 64)

@@ -1,0 +1,50 @@
+"""Targets in every spelling."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recommender.compiler.hardware import describe_hardware, parse_target, target_from_json, target_json
+from recommender.errors import UsageError
+
+pytestmark = pytest.mark.tvm
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "llvm -mcpu=znver4 -num-cores 8",
+        '{"kind": "llvm", "mcpu": "znver4"}',
+        '{"kind": "llvm", "mcpu": "znver4", "num-cores": 64}',
+    ],
+)
+def test_spellings_of_one_target(text: str) -> None:
+    target = parse_target(text, 2)
+
+    assert target_json(target)["mcpu"] == "znver4"
+    assert target_json(target)["num-cores"] == 2
+
+
+def test_a_target_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "target.json"
+    path.write_text(json.dumps({"kind": "llvm", "mcpu": "skylake-avx512"}))
+
+    assert target_json(parse_target(f"@{path}", 1))["mcpu"] == "skylake-avx512"
+
+
+def test_a_target_survives_json() -> None:
+    target = parse_target("llvm -mcpu=core-avx2", 1)
+
+    assert target_json(target_from_json(target_json(target))) == target_json(target)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "cuda", "{", "@/no/such/file", "llvm extra", "[1]", "no/such/tag"])
+def test_what_is_not_a_cpu_target_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--target"):
+        parse_target(text, 1)
+
+
+@pytest.mark.parametrize(("cpu", "simd_bytes"), [("znver4", 64), ("core-avx2", 32), ("x86-64", 16)])
+def test_vector_width_follows_the_target(cpu: str, simd_bytes: int) -> None:
+    assert describe_hardware(parse_target(f"llvm -mcpu={cpu}", 1), 1).simd_bytes == simd_bytes

@@ -1,0 +1,63 @@
+"""The pipeline: fused NHWC kernels, no transposes but at the edges, numbers unchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from recommender.datasets.zoo import zoo_names
+from recommender.session import Machine, PreparedModel, prepare_named
+from tests.conftest import model_of, weight
+
+pytestmark = pytest.mark.tvm
+
+
+def prepared(model: onnx.ModelProto, folder: Path, machine: Machine) -> PreparedModel:
+    onnx.save(model, str(folder / "m.onnx"))
+    return prepare_named(str(folder / "m.onnx"), machine)
+
+
+def convolution_then(*nodes: onnx.NodeProto, **initializers: np.ndarray) -> onnx.ModelProto:
+    """Two convolutions with something between them."""
+    first = helper.make_node("Conv", ["x", "w1", "b1"], ["a"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    last = helper.make_node("Conv", ["b", "w2"], ["y"], kernel_shape=[1, 1])
+    constants = [weight("w1", 8, 4, 3, 3), weight("b1", 8), weight("w2", 8, 8, 1, 1)]
+    constants += [onnx.numpy_helper.from_array(v, n) for n, v in initializers.items()]
+    return model_of([first, *nodes, last], {"x": [1, 4, 8, 8]}, "y", constants)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [helper.make_node("Clip", ["a", "low", "high"], ["b"])],
+        [helper.make_node("Relu", ["a"], ["b"])],
+        [helper.make_node("HardSwish", ["a"], ["b"])],
+        [helper.make_node("Sigmoid", ["a"], ["s"]), helper.make_node("Mul", ["a", "s"], ["b"])],
+        [helper.make_node("HardSigmoid", ["a"], ["s"]), helper.make_node("Mul", ["a", "s"], ["b"])],
+    ],
+    ids=["relu6", "relu", "hard-swish", "silu", "hard-sigmoid-gate"],
+)
+def test_activations_stay_fused_with_their_convolution(
+    between: list[onnx.NodeProto], tmp_path: Path, machine: Machine
+) -> None:
+    model = convolution_then(*between, low=np.float32(0), high=np.float32(6))
+
+    kernels = prepared(model, tmp_path, machine).kernels
+
+    convolutions = [k for k in kernels if any("conv2d" in op for op in k.workload.operators)]
+    transposes = [k for k in kernels if set(k.workload.operators) == {"T_transpose"}]
+    assert len(convolutions) == 2
+    assert len(transposes) == 2  # the model's input and output
+    assert len(kernels) == 4
+
+
+@pytest.mark.parametrize("name", [n for n in zoo_names() if "bert" not in n and n != "efficientnet_b4"])
+def test_zoo_models_have_transposes_at_their_edges_only(name: str, machine: Machine) -> None:
+    kernels = prepare_named(name, machine).kernels
+
+    transposes = [k for k in kernels if "T_transpose" in k.workload.operators]
+    assert sum(k.calls for k in transposes) <= 2

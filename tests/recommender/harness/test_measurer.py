@@ -1,0 +1,161 @@
+"""Candidates that crash, hang, eat memory or compute wrong numbers: one outcome each, and life goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from tvm.ir import IRModule
+from tvm.script import tirx as T
+
+from recommender.compiler.sketches import DesignSpace
+from recommender.compiler.hardware import target_from_json
+from recommender.harness.client import WorkerClient
+from recommender.harness.measurer import Limits, Measurer, Task
+from recommender.harness.timing import TimingRule
+from recommender.session import Machine
+from recommender.vocabulary import Outcome, Schedule, Status
+
+pytestmark = [pytest.mark.tvm, pytest.mark.faults]
+
+
+@T.prim_func(s_tir=True)
+def doubling(a: T.Buffer((1024,), "float32"), b: T.Buffer((1024,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(1024):
+        with T.sblock("double"):
+            v = T.axis.spatial(1024, i)
+            b[v] = a[v] * T.float32(2)
+
+
+@T.prim_func(s_tir=True)
+def aborting(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(8):
+        with T.sblock("abort"):
+            v = T.axis.spatial(8, i)
+            b[v] = a[v] + T.Cast("float32", T.call_extern("int32", "abort"))
+
+
+@T.prim_func(s_tir=True)
+def sleeping(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(8):
+        with T.sblock("sleep"):
+            v = T.axis.spatial(8, i)
+            b[v] = a[v] + T.Cast("float32", T.call_extern("int32", "sleep", 60))
+
+
+@T.prim_func(s_tir=True)
+def random(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(8):
+        with T.sblock("random"):
+            v = T.axis.spatial(8, i)
+            b[v] = a[v] + T.Cast("float32", T.call_extern("int32", "rand"))
+
+
+@T.prim_func(s_tir=True)
+def huge(a: T.Buffer((1 << 30,), "float32"), b: T.Buffer((1 << 30,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(1 << 30):
+        with T.sblock("copy"):
+            v = T.axis.spatial(1 << 30, i)
+            b[v] = a[v]
+
+
+def case(function: object, machine: Machine) -> tuple[Task, Schedule]:
+    """A kernel and the first schedule of its design space."""
+    module = IRModule({"main": function})
+    space = DesignSpace.of(module, target_from_json(machine.target))
+    return Task(str(function), space.to_json()), Schedule(space.sketches[0], (0,) * len(space.sketches[0].samples))
+
+
+@pytest.fixture
+def measurer(machine: Machine) -> Iterator[Measurer]:
+    with Measurer(machine.target, machine.threads, Limits(load_seconds=20)) as opened:
+        yield opened
+
+
+def test_a_good_candidate_is_timed(machine: Machine, measurer: Measurer) -> None:
+    outcome = measurer.measure(*case(doubling, machine))
+
+    assert outcome.ok
+    assert len(outcome.seconds) == TimingRule().repeats
+    assert 0 < outcome.median_seconds < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("function", "status", "reason"),
+    [(aborting, Status.CRASHED, "SIGABRT"), (random, Status.WRONG_OUTPUT, "argument 1")],
+    ids=["abort", "wrong-output"],
+)
+def test_a_bad_candidate_is_one_failed_outcome(
+    function: object, status: Status, reason: str, machine: Machine, measurer: Measurer
+) -> None:
+    bad = measurer.measure(*case(function, machine))
+    start = time.monotonic()
+    good = measurer.measure(*case(doubling, machine))
+
+    assert bad.status is status
+    assert reason in str(bad.reason)
+    assert good.ok
+    assert time.monotonic() - start < 20
+
+
+def test_a_hanging_candidate_is_cut_off(machine: Machine) -> None:
+    with Measurer(machine.target, machine.threads, Limits(load_seconds=2)) as measurer:
+        start = time.monotonic()
+        outcome = measurer.measure(*case(sleeping, machine))
+        assert outcome.status is Status.TIMED_OUT
+        assert time.monotonic() - start < 10
+
+
+def test_memory_is_bounded(machine: Machine) -> None:
+    client = WorkerClient(machine.threads, memory_bytes=2 << 30)
+    with Measurer(machine.target, machine.threads, client=client) as measurer:
+        outcome = measurer.measure(*case(huge, machine))
+        assert outcome.status is Status.OUT_OF_MEMORY
+        assert measurer.measure(*case(doubling, machine)).ok
+
+
+def test_a_search_goes_on_after_a_crash(machine: Machine, measurer: Measurer) -> None:
+    task, _ = case(doubling, machine)
+    reported: list[tuple[Schedule, Outcome]] = []
+
+    measurer.search(task, trials=4, seed=0, report=lambda s, o: reported.append((s, o)))
+
+    assert reported
+    assert all(outcome.ok for _, outcome in reported)
+
+
+def test_comparing_interleaves_two_schedules(machine: Machine, measurer: Measurer) -> None:
+    task, schedule = case(doubling, machine)
+
+    a, b = measurer.compare(task, [schedule, schedule], TimingRule(repeats=7))
+
+    assert len(a.seconds) == len(b.seconds) == 7
+    assert a.median_seconds == pytest.approx(b.median_seconds, rel=0.5)
+
+
+def test_a_worker_dies_with_its_client(machine: Machine) -> None:
+    client = WorkerClient(machine.threads)
+    client.start()
+    assert client._process is not None
+    pid = client._process.pid
+
+    client.kill()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_worker_restarts_in_two_seconds(machine: Machine) -> None:
+    with WorkerClient(machine.threads) as client:
+        client.start()
+        client.kill()
+        start = time.monotonic()
+        client.start()
+        assert time.monotonic() - start < 4  # 2 s on a quiet machine; tests share it

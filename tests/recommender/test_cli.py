@@ -1,0 +1,127 @@
+"""The command line by table: what is typed, what comes out, with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recommender.datasets.store import Store
+
+RECOMMEND = [sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"]
+RECOMMENDER = [sys.executable, "-c", "from recommender.cli import main; main()"]
+
+
+def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RECOMMEND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=240,
+    )
+
+
+def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
+    tmp_path: Path, convnet_path: Path, library: Path
+) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"nope")
+    (tmp_path / "taken").mkdir()
+    empty = tmp_path / "empty.db"
+    Store(empty).close()
+    good, store = str(convnet_path), str(library)
+    cases: list[tuple[list[str], int, str]] = [
+        (["none.onnx"], 3, "does not exist"),
+        (["broken.onnx"], 3, "not an ONNX file"),
+        ([good, "--top-k", "0"], 2, "--top-k must be 1 or more"),
+        ([good, "--top-k", "-3"], 2, "--top-k must be 1 or more"),
+        ([good, "--target", "nonsense"], 2, "--target"),
+        ([good, "--target", "cuda"], 2, "--target"),
+        ([good, "--threads", "0"], 2, "--threads"),
+        ([good, "--threads", "9999"], 2, "--threads"),
+        ([good, "--baseline", "fast"], 2, "--baseline"),
+        ([good, "--budget-seconds", "0"], 2, "--budget-seconds"),
+        ([good, "--input-shape", "x"], 2, "--input-shape"),
+        ([good, "--input-shape", "z:1,2"], 2, "no input 'z'"),
+        ([good, "--dim", "batch"], 2, "--dim"),
+        ([good, "-o", "taken"], 8, "--force"),
+        ([good, "-o", "no/such/folder"], 8, "cannot be written"),
+        ([good, "--store", "broken.onnx"], 7, "cannot be opened"),
+        ([good, "--store", store, "--target", "llvm -mcpu=core-avx2"], 7, "has nothing for core-avx2"),
+    ]
+    before = sorted(p.name for p in tmp_path.iterdir())
+    for arguments, code, text in cases:
+        result = run(*arguments, cwd=tmp_path)
+
+        lines = [line for line in result.stderr.splitlines() if "kernels" not in line and "Warning" not in line]
+        lines = [line for line in lines if not line.startswith("  s_tir")]
+        assert (result.returncode, result.stdout) == (code, ""), (arguments, result.stderr)
+        assert len(lines) == 1, (arguments, result.stderr)
+        assert lines[0].startswith("error: ")
+        assert text in lines[0]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "data") == before
+
+
+def test_usage_errors_of_the_parser_have_code_2(tmp_path: Path) -> None:
+    assert run(cwd=tmp_path).returncode == 2
+    assert run("m.onnx", "--no-such-flag", cwd=tmp_path).returncode == 2
+
+
+def test_no_c_compiler_is_said_before_any_work(tmp_path: Path, convnet_path: Path) -> None:
+    result = run(convnet_path, env={"PATH": str(tmp_path)}, cwd=tmp_path)
+
+    assert result.returncode == 5
+    assert "no C compiler" in result.stderr
+
+
+@pytest.mark.tvm
+def test_json_is_alone_on_stdout(tmp_path: Path, convnet_path: Path, library: Path) -> None:
+    result = run(convnet_path, "--store", library, "--top-k", "1", "--json", cwd=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["version"] == 1
+
+
+@pytest.mark.tvm
+def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, library: Path) -> None:
+    command = [*RECOMMEND, "resnet18", "--store", str(library), "-o", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    kept = 0
+    while time.monotonic() < deadline and kept < 3:
+        time.sleep(0.5)
+        with Store(library) as store:
+            kept = sum(m.source == "recommend" for m in store.measurements())
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert kept >= 3
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert not (tmp_path / "out").exists()
+    with Store(library) as store:
+        assert sum(m.source == "recommend" for m in store.measurements()) >= kept
+
+
+def test_zoo_export_writes_a_runnable_model(tmp_path: Path) -> None:
+    import onnx
+
+    subprocess.run([*RECOMMENDER, "zoo", "export", "mnasnet1_0"], cwd=tmp_path, check=True, capture_output=True)
+
+    onnx.checker.check_model(onnx.load(tmp_path / "mnasnet1_0.onnx"))
+
+
+@pytest.mark.parametrize("command", ["tune", "collect", "train", "recommend", "zoo"])
+def test_every_command_has_help(command: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [*RECOMMENDER, command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert len(result.stdout.splitlines()) > 5

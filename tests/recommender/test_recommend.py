@@ -1,0 +1,87 @@
+"""The main job on a small real model, end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tvm.s_tir import meta_schedule as ms
+
+from recommender.datasets.store import Store
+from recommender.progress import Reporter
+from recommender.recommend import Options, recommend
+from recommender.report import Report, report_json
+
+pytestmark = pytest.mark.tvm
+
+
+@pytest.fixture
+def report(convnet_path: Path, library: Path, tmp_path: Path) -> Report:
+    options = Options(top_k=2, output=tmp_path / "out", store=library, baselines=("ort",))
+    return recommend(convnet_path, options, Reporter(0))
+
+
+def test_the_whole_run(report: Report, library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    # what is handed over computes the right thing and loses to nothing that was measured
+    assert report.latencies["chosen"].difference <= 1e-4
+    for kernel in report.kernels:
+        assert kernel.best is not None
+        assert kernel.fallback is not None
+        assert kernel.best.median_seconds <= kernel.fallback.median_seconds
+        assert all(tried.outcome.ok for tried in kernel.tried)
+        assert len(kernel.tried) <= 2
+
+    # the database opens in TVM and has a record for every kernel
+    database = ms.database.JSONDatabase(work_dir=str(out))
+    assert len(database.get_all_tuning_records()) == len(report.kernels)
+
+    # the lines that run it run
+    run = subprocess.run([sys.executable, str(out / "run.py")], capture_output=True, text=True, check=True)
+    assert "(1, 10)" in run.stdout
+
+    # the report on disk is the report returned, and the folder holds nothing else
+    assert json.loads((out / "report.json").read_text()) == json.loads(json.dumps(report_json(report)))
+    assert {path.name for path in out.iterdir()} == {
+        "model.so",
+        "run.py",
+        "report.json",
+        "report.md",
+        "database_workload.json",
+        "database_tuning_record.json",
+    }
+
+    # the measurements are in the user's store
+    with Store(library) as store:
+        kept = {m.schedule.id for m in store.measurements() if m.source == "recommend"}
+    assert {t.candidate.schedule.id for k in report.kernels for t in k.tried} & kept
+
+
+def test_without_measuring_two_processes_agree(convnet_path: Path, library: Path, tmp_path: Path) -> None:
+    reports = []
+    for n in range(2):
+        command = [
+            *(sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"),
+            *(str(convnet_path), "--store", str(library), "--no-measure", "-q"),
+            *("-o", str(tmp_path / "same"), "--force"),
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+        reports.append((tmp_path / "same" / "report.json").read_bytes())
+        assert n or reports
+
+    assert reports[0] == reports[1]
+
+
+def test_leaving_out_the_only_donor_leaves_no_library(convnet_path: Path, library: Path, tmp_path: Path) -> None:
+    from recommender.errors import DataError
+
+    options = Options(output=tmp_path / "out", store=library, exclude_models=("donor",), target="host")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recommender.recommend.SHIPPED", tmp_path / "no-such-store.db")
+        with pytest.raises(DataError, match="library"):
+            recommend(convnet_path, options)
+    assert not (tmp_path / "out").exists()
