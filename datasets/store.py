@@ -207,12 +207,15 @@ class Store:
         )
         return {id_ for (id_,) in rows}
 
-    def finish_search(
-        self, workload: str, hardware: str, pipeline: str, trials: int, seconds: float
-    ) -> None:
+    def finish_search(self, workload: str, hardware: str, pipeline: str, trials: int, seconds: float) -> None:
         """Remember that a search of `trials` trials ended, so that it is not begun again."""
         self._execute(
-            "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?)", workload, hardware, pipeline, trials, seconds
+            "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?)",
+            workload,
+            hardware,
+            pipeline,
+            trials,
+            seconds,
         )
 
     def finished_searches(self, hardware: str, pipeline: str) -> dict[str, tuple[int, float]]:

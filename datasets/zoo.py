@@ -15,7 +15,7 @@ import onnx
 
 from recommender.errors import UsageError
 
-_FOLDER = Path(__file__).parent / "zoo"
+_FOLDER = Path(__file__).parent / "skeletons"
 
 
 def zoo_names() -> list[str]:

@@ -86,5 +86,5 @@ def scalar_decisions(candidates: Sequence[Candidate]) -> NDArray[np.float32]:
             rows[row, 0] = sketch.samples[choices[0]].values[decisions[choices[0]]]  # type: ignore[union-attr,index]
         rows[row, 1], rows[row, 2] = sketch.epilogue_level, sketch.rfactor_loop
         for column, index in enumerate(locations[:2]):
-            rows[row, 3 + column] = decisions[index]  # type: ignore[assignment]
+            rows[row, 3 + column] = decisions[index]
     return rows

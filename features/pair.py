@@ -84,8 +84,7 @@ def _repair(candidate: Candidate, donor: Donor) -> tuple[int, float, float, bool
     before, after = donor.schedule.tiles, candidate.schedule.tiles
     changed = sum(a != b for a, b in zip(before, after, strict=True))
     gaps = [
-        [abs(math.log2(x / y)) for x, y in zip(a, b, strict=True)]
-        for a, b in zip(before, after, strict=True)
+        [abs(math.log2(x / y)) for x, y in zip(a, b, strict=True)] for a, b in zip(before, after, strict=True)
     ]
     locations = len(candidate.schedule.decisions) > len(donor.schedule.decisions)
     return changed, sum(map(sum, gaps)), sum(g[-1] for g in gaps), locations

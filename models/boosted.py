@@ -54,7 +54,7 @@ class BoostedRanker(BaseEstimator):  # type: ignore[misc]
     def _labels(self, target: Vector) -> Vector:
         if self.objective == "squared-error":
             return target
-        return np.rint(_RELEVANCE_LEVELS * np.exp2(-target))
+        return np.asarray(np.rint(_RELEVANCE_LEVELS * np.exp2(-target)), dtype=np.float64)
 
     def _parameters(self) -> dict[str, Any]:
         common = {
@@ -74,4 +74,4 @@ class BoostedRanker(BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Matrix) -> Vector:
         """Predicted log2 of relative time, or minus the ranking score."""
         sign = 1.0 if self.objective == "squared-error" else -1.0
-        return sign * self.booster_.inplace_predict(X).astype(np.float64)
+        return sign * np.asarray(self.booster_.inplace_predict(X), dtype=np.float64)

@@ -100,9 +100,7 @@ def _rows(
     workload = data.workloads[key]
     transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in transfer_candidates(workload, donors)}
     candidates = [
-        transfers.get(
-            (m.schedule.sketch, m.schedule.decisions), Candidate(workload, m.schedule, m.policy)
-        )
+        transfers.get((m.schedule.sketch, m.schedule.decisions), Candidate(workload, m.schedule, m.policy))
         for m in measured
     ]
     seconds = np.array([m.outcome.median_seconds for m in measured])

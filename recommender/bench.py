@@ -25,9 +25,7 @@ class Bench:
 
 
 @contextmanager
-def open_bench(
-    names: Sequence[str], target: str, threads: int | None, store: Path | None
-) -> Iterator[Bench]:
+def open_bench(names: Sequence[str], target: str, threads: int | None, store: Path | None) -> Iterator[Bench]:
     """Prepare models, register their kernels and start a worker.
 
     Raises:

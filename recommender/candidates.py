@@ -97,7 +97,9 @@ def _choices(donor: Schedule, sketch: Sketch) -> Iterator[int]:
         if isinstance(sample, SampledChoice) and isinstance(decision, int)
     ]
     wanted = itertools.chain(values, itertools.repeat(None))
-    for sample, value in zip((s for s in sketch.samples if isinstance(s, SampledChoice)), wanted, strict=False):
+    for sample, value in zip(
+        (s for s in sketch.samples if isinstance(s, SampledChoice)), wanted, strict=False
+    ):
         yield sample.values.index(value) if value in sample.values else len(sample.values) // 2
 
 
@@ -133,9 +135,7 @@ def _preference(sketch: Sketch) -> tuple[bool, int]:
     return sketch.rfactor_loop >= 0, -sketch.epilogue_level
 
 
-def _own_decisions(
-    sketch: Sketch, workload: Workload, hardware: Hardware
-) -> Iterator[tuple[Decision, ...]]:
+def _own_decisions(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[tuple[Decision, ...]]:
     choices = [s.values for s in sketch.samples if isinstance(s, SampledChoice)]
     n_locations = sum(isinstance(s, SampledLocation) for s in sketch.samples)
     for tiles in _own_tiles(sketch, workload, hardware):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from recommender.errors import RecommenderError
+from recommender.errors import RecommenderError, SetupError
 from recommender.progress import Reporter
 
 Models = Annotated[list[str], typer.Argument(help="ONNX files, or names of zoo models")]
@@ -70,8 +70,8 @@ def recommend(
 ) -> None:
     """Find schedules for an ONNX model and compile it with them."""
     from recommender import recommend as job
-    from recommender.spelling import parse_dim, parse_input_shape
     from recommender.report import kernel_table, latency_lines, report_json
+    from recommender.spelling import parse_dim, parse_input_shape
 
     options = job.Options(
         top_k=top_k,
@@ -118,7 +118,9 @@ def tune(
 
     with _bench(models, target, threads, store) as bench:
         options = tuning.TuneOptions(trials=trials, seed=seed)
-        tuning.tune(bench.models, bench.machine, bench.store, bench.measurer, options, _reporter(quiet, verbose))
+        tuning.tune(
+            bench.models, bench.machine, bench.store, bench.measurer, options, _reporter(quiet, verbose)
+        )
 
 
 @app.command()
@@ -168,6 +170,41 @@ def train(
     stem = output or own_ranker_path()
     save_ranker(ranker, card, stem)
     print(f"trained on {card.rows} outcomes of {card.workloads} kernels: {stem}.ubj")
+
+
+@app.command()
+def evaluate(
+    target: TargetOption = "host",
+    threads: Threads = None,
+    seed: Seed = 0,
+    store: StorePath = None,
+    output: Annotated[Path | None, typer.Option("-o", help="write the tables into this folder")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare rankers on the stored outcomes, one model left out at a time. Nothing is measured."""
+    from recommender import evaluation
+    from recommender.datasets.layers import SHIPPED, load_data
+    from recommender.session import this_machine
+
+    machine = this_machine(target, threads)
+    data = load_data(store or SHIPPED)
+    result = evaluation.evaluate(data, machine, seed, _reporter(quiet, False))
+    if output:
+        evaluation.write(result, output)
+    print(json.dumps(evaluation.summary_json(result)) if as_json else evaluation.markdown(result))
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation, and say how to mend what is wrong."""
+    from recommender.doctor import Verdict, examine
+
+    findings = examine()
+    for f in findings:
+        print(f"{f.verdict.value:8} {f.check}: {f.what}" + (f"  ->  {f.mend}" if f.mend else ""))
+    if any(f.verdict is Verdict.FAILURE for f in findings):
+        raise SetupError("something is in the way; mend the failures above")
 
 
 @zoo_app.command("list")
@@ -235,4 +272,3 @@ def _exit(code: int) -> None:
 
 
 app.command()(recommend)
-

@@ -84,7 +84,8 @@ class OutputFolder:
         try:
             if self.path.exists():
                 shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
-            os.replace(staged, self.path)
+            staged.chmod(0o755)
+            staged.replace(self.path)
         except OSError as exc:
             raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
 
@@ -252,7 +253,8 @@ def _write(
     (staged / "report.json").write_text(json.dumps(report_json(report), indent=1) + "\n")
     (staged / "report.md").write_text(markdown(report))
     lines = "\n".join(
-        f"    {i.name!r}: np.zeros({i.shape}, {i.dtype!r})," if i.dtype.startswith("int")
+        f"    {json.dumps(i.name)}: np.zeros({i.shape}, {i.dtype!r}),"
+        if i.dtype.startswith("int")
         else f"    {i.name!r}: np.random.default_rng(0).standard_normal({i.shape}).astype({i.dtype!r}),"
         for i in model.onnx.inputs
     )

@@ -86,9 +86,7 @@ class Choice:
     tried: tuple[Tried, ...] = ()
 
 
-def recommend(
-    model: str | Path, options: Options | None = None, reporter: Reporter | None = None
-) -> Report:
+def recommend(model: str | Path, options: Options | None = None, reporter: Reporter | None = None) -> Report:
     """Find schedules for a model's kernels, compile it with them, and write the output folder.
 
     Raises:
@@ -228,7 +226,8 @@ class _KernelBench:
         fallback = self.measurer.measure(task, ranked.fallback.schedule)
         self._keep(ranked.fallback, fallback)
         tried = [
-            self._try(ranked, rank, fallback) for rank in range(min(self.options.top_k, len(ranked.candidates)))
+            self._try(ranked, rank, fallback)
+            for rank in range(min(self.options.top_k, len(ranked.candidates)))
         ]
         choice = self._judge(ranked, fallback, tried)
         self.measurer.unload(task)

@@ -43,7 +43,7 @@ def scaled(tile: Tile, sample: SampledTile) -> Tile:
     ratio = sample.extent / math.prod(tile)
     inner = max(len(tile) - 2, 1)
     stretched = [factor * ratio ** (1 / inner) for factor in tile[1:-1]]
-    return _inside_out((1, *stretched, tile[-1]), sample, _nearest_divisor)  # type: ignore[arg-type]
+    return _inside_out((1, *stretched, tile[-1]), sample, _nearest_divisor)
 
 
 def outermost_kept(tile: Tile, sample: SampledTile) -> Tile:

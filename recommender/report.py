@@ -138,7 +138,8 @@ def _candidate_json(candidate: Candidate) -> Json:
         "sketch": candidate.schedule.sketch.to_json(),
         "decisions": candidate.schedule.decisions,
         "policy": candidate.policy,
-        "donor": donor and {"id": donor.id, "models": sorted(donor.origins), "extents": donor.workload.extents},
+        "donor": donor
+        and {"id": donor.id, "models": sorted(donor.origins), "extents": donor.workload.extents},
     }
 
 
@@ -203,7 +204,10 @@ def latency_lines(report: Report) -> list[str]:
 def markdown(report: Report) -> str:
     """The report as a page for people."""
     head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}, {report.total_seconds:.0f} s\n"
-    rows = ["| kernel | calls | fallback ms | best ms | speedup | rank | donor |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| kernel | calls | fallback ms | best ms | speedup | rank | donor |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for k in sorted(report.kernels, key=_kernel_seconds, reverse=True):
         speedup = f"{k.speedup:.2f}" if k.speedup else "-"
         rows.append(

@@ -83,8 +83,9 @@ def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
     from recommender.compiler import frontend, hardware, lowering
 
     target = hardware.target_from_json(machine.target)
-    lowered = lowering.lower(frontend.import_model(model), target)
-    found = lowering.kernels_of(lowered, target)
+    with setup.native_silence():
+        lowered = lowering.lower(frontend.import_model(model), target)
+        found = lowering.kernels_of(lowered, target)
     spaces = {k.kernel.workload.key: k.space for k in found}
     return PreparedModel(model.name, tuple(k.kernel for k in found), spaces, lowered, model)
 

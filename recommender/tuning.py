@@ -102,13 +102,9 @@ def _tune_one(
         )
 
     task = model.task(kernel)
-    measurer.search(
-        task, trials=max(trials - len(known), 0), seed=options.seed, known=known, report=keep
-    )
+    measurer.search(task, trials=max(trials - len(known), 0), seed=options.seed, known=known, report=keep)
     measurer.unload(task)
     seconds = time.monotonic() - start
     store.finish_search(key, hardware, machine.pipeline, trials, seconds)
-    reporter.say(
-        f"{model.name} {kernel.name}: {spent} trials in {seconds:.0f} s, best {best * 1e3:.3f} ms"
-    )
+    reporter.say(f"{model.name} {kernel.name}: {spent} trials in {seconds:.0f} s, best {best * 1e3:.3f} ms")
     return spent

@@ -28,7 +28,7 @@ def test_wheel_holds_what_a_run_needs(wheel: Path) -> None:
         "recommender/models/shipped/ranker.ubj",
         "recommender/models/shipped/ranker.json",
         "recommender/datasets/shipped/outcomes.db",
-        "recommender/datasets/zoo/resnet50.onnx",
+        "recommender/datasets/skeletons/resnet50.onnx",
     } <= names
 
 

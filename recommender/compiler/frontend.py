@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
@@ -106,27 +107,27 @@ def _fix_shapes(
 ) -> None:
     inputs = {value.name: value.type.tensor_type.shape for value in _graph_inputs(proto)}
     for name, shape in input_shapes.items():
-        if name not in inputs:
-            raise UsageError(f"--input-shape: no input {name!r}; the model has {', '.join(inputs)}")
-        if inputs[name].dim and len(inputs[name].dim) != len(shape):
-            raise UsageError(
-                f"--input-shape: {name!r} has {len(inputs[name].dim)} dimensions, not {len(shape)}"
-            )
-        del inputs[name].dim[:]
-        for size in shape:
-            inputs[name].dim.add().dim_value = size
+        _fix_input(inputs, name, shape)
     known = {d.dim_param for shape in inputs.values() for d in shape.dim if d.dim_param}
     for name in dims.keys() - known:
         raise UsageError(f"--dim: no dimension {name!r}; open are {', '.join(sorted(known)) or 'none'}")
-    for shape in inputs.values():
-        for dim in shape.dim:
-            if dim.dim_param in dims:
-                dim.dim_value = dims[dim.dim_param]
+    for dim in (d for shape in inputs.values() for d in shape.dim if d.dim_param in dims):
+        dim.dim_value = dims[dim.dim_param]
     if input_shapes or dims:
         # Shapes that the exporter inferred for the old inputs would contradict the new ones.
         del proto.graph.value_info[:]
         for value in proto.graph.output:
             value.type.tensor_type.ClearField("shape")
+
+
+def _fix_input(inputs: Mapping[str, onnx.TensorShapeProto], name: str, shape: Sequence[int]) -> None:
+    if name not in inputs:
+        raise UsageError(f"--input-shape: no input {name!r}; the model has {', '.join(inputs)}")
+    if inputs[name].dim and len(inputs[name].dim) != len(shape):
+        raise UsageError(f"--input-shape: {name!r} has {len(inputs[name].dim)} dimensions, not {len(shape)}")
+    del inputs[name].dim[:]
+    for size in shape:
+        inputs[name].dim.add().dim_value = size
 
 
 def _refuse_open_dims(proto: onnx.ModelProto) -> None:
@@ -173,7 +174,7 @@ def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
 def _serialized(proto: onnx.ModelProto, folder: Path) -> bytes | str:
     """The model as bytes, or as a file with external data where protobuf's 2 GiB do not suffice."""
     if proto.ByteSize() < _PROTOBUF_BYTES:
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
     path = folder / "large.onnx"
     onnx.save(proto, str(path), save_as_external_data=True, location="large.data")
     return str(path)
@@ -215,14 +216,14 @@ def _first_line(exc: BaseException) -> str:
     return lines[-1] if lines else type(exc).__name__
 
 
-class _Clip(importer.Clip):
+class _Clip(importer.Clip):  # type: ignore[misc]
     """Clip as two operators that ConvertLayout sees through; TVM's own are opaque calls.
 
     With TVM's converter every relu6 keeps a transpose on either side and loses its fusion.
     """
 
     @classmethod
-    def _impl_v13(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+    def _impl_v13(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
         result = inputs[0]
         if inputs[1] is not None:
             result = bb.emit(relax.op.maximum(result, inputs[1]))
@@ -231,30 +232,32 @@ class _Clip(importer.Clip):
         return result
 
     @classmethod
-    def _impl_v1(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+    def _impl_v1(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
         bounds = [attr.get("min"), attr.get("max")]
         dtype = inputs[0].ty.dtype
         consts = [None if b is None else relax.const(float(b), dtype) for b in bounds]
         return cls._impl_v13(bb, [inputs[0], *consts], attr, params)
 
 
-class _HardSigmoid(importer.HardSigmoid):
+class _HardSigmoid(importer.HardSigmoid):  # type: ignore[misc]
     """max(0, min(1, alpha x + beta)) without relax.clip, which ConvertLayout does not see through."""
 
     @classmethod
-    def _impl_v1(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
-        const = lambda value: relax.const(float(value), inputs[0].ty.dtype)  # noqa: E731
+    def _impl_v1(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
+        def const(value: float) -> relax.Expr:
+            return relax.const(float(value), inputs[0].ty.dtype)
+
         line = relax.op.add(
             relax.op.multiply(inputs[0], const(attr.get("alpha", 0.2))), const(attr.get("beta", 0.5))
         )
         return relax.op.minimum(relax.op.maximum(line, const(0)), const(1))
 
 
-class _HardSwish(importer.HardSwish):
+class _HardSwish(importer.HardSwish):  # type: ignore[misc]
     """x * HardSigmoid(x) with alpha 1/6 and beta 1/2, as the ONNX specification defines it."""
 
     @classmethod
-    def _impl_v14(cls, bb, inputs, attr, params):  # type: ignore[no-untyped-def]
+    def _impl_v14(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
         gate = _HardSigmoid._impl_v1(bb, inputs, {"alpha": 1 / 6, "beta": 0.5}, params)
         return relax.op.multiply(inputs[0], gate)
 

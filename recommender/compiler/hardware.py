@@ -70,7 +70,7 @@ def _legacy_config(text: str) -> dict[str, Json]:
 
 def target_json(target: Target) -> dict[str, Json]:
     """TVM's target as plain JSON."""
-    keep = {"kind": str(target.kind.name)}
+    keep: dict[str, Json] = {"kind": str(target.kind.name)}
     for name, value in target.attrs.items():
         if isinstance(value, (bool, int, str)):
             keep[str(name)] = value if isinstance(value, (bool, int)) else str(value)

@@ -5,9 +5,11 @@ Call `prepare` before anything else of `recommender.compiler` is imported.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import types
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
@@ -70,6 +72,20 @@ def prepare(threads: int | None = None) -> int:
     os.environ["TVM_NUM_THREADS"] = str(threads)
     _register_cpu_intrinsics()
     return threads
+
+
+@contextlib.contextmanager
+def native_silence() -> Iterator[None]:
+    """Keep what TVM's C++ side prints on stderr (warnings about rules it has not got) from the user."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _register_cpu_intrinsics() -> None:

@@ -111,9 +111,7 @@ def sketch_of(trace: Trace) -> Sketch:
     """The structure of a trace, in a form that is equal for traces that differ only in decisions."""
     instructions = _before_postproc(trace)
     samples = tuple(
-        _sample(trace, instruction)
-        for instruction in instructions
-        if instruction.kind.name in _SAMPLING
+        _sample(trace, instruction) for instruction in instructions if instruction.kind.name in _SAMPLING
     )
     kinds = [i.kind.name for i in instructions if i.kind.name in _STRUCTURAL]
     return Sketch(

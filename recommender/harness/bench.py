@@ -78,9 +78,7 @@ class Bench:
         """The design space of a loaded workload."""
         return self._loaded[key].space
 
-    def build_replayed(
-        self, key: str, replayed: TirSchedule
-    ) -> tuple[int | None, Outcome | None]:
+    def build_replayed(self, key: str, replayed: TirSchedule) -> tuple[int | None, Outcome | None]:
         """`build` for a schedule that is replayed already."""
         try:
             module = tvm.tirx.build(replayed.mod, target=self.target)

@@ -100,9 +100,7 @@ def _open(path: str, inputs: Arrays) -> tuple[Callable[[], object], list[NDArray
     return lambda: function(*tensors), [output.numpy() for output in outputs]
 
 
-def _worst_difference(
-    outputs: list[NDArray[np.generic]], expected: list[NDArray[np.generic]]
-) -> float:
+def _worst_difference(outputs: list[NDArray[np.generic]], expected: list[NDArray[np.generic]]) -> float:
     worst = 0.0
     for actual, reference in zip(outputs, expected, strict=True):
         if actual.shape != reference.shape or not np.array_equal(np.isfinite(actual), np.isfinite(reference)):

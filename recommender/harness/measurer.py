@@ -171,9 +171,7 @@ class Measurer:
             self._held = {}
             self._client.call("open", self._target, timeout_seconds=self._limits.load_seconds)
         if task.key not in self._held:
-            self._client.call(
-                "load", task.key, task.module_json, timeout_seconds=self._limits.load_seconds
-            )
+            self._client.call("load", task.key, task.module_json, timeout_seconds=self._limits.load_seconds)
             self._held[task.key] = {}
 
 

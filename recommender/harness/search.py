@@ -115,5 +115,3 @@ def silence(names: Sequence[str] = ("tvm", "tvm.s_tir.meta_schedule")) -> None:
     """Keep TVM's chatter out of the worker: what matters is reported as outcomes."""
     for name in names:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-

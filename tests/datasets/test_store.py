@@ -84,7 +84,9 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "s.db")
 
 
-@pytest.mark.parametrize("content", [b"not a database, but long enough to look at", b"SQLite format 3\0" + bytes(90)])
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to look at", b"SQLite format 3\0" + bytes(90)]
+)
 def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "s.db"
     path.write_bytes(content)

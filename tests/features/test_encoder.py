@@ -65,7 +65,7 @@ def test_footprints_count_the_touched_elements() -> None:
 
     for row, level in itertools.product(range(len(schedules)), range(6)):
         m, n, k = inner[row, :, level]
-        a = {(i, l) for i in range(m) for l in range(k)}
+        a = set(itertools.product(range(m), range(k)))
         assert counted[0, row, level] == 4 * len(a)
         assert counted[1, row, level] == 4 * k * n
         assert counted[2, row, level] == 4 * m * n

@@ -18,7 +18,9 @@ RECOMMEND = [sys.executable, "-c", "from recommender.cli import recommend_main; 
 RECOMMENDER = [sys.executable, "-c", "from recommender.cli import main; main()"]
 
 
-def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, env: dict[str, str] | None = None, cwd: Path
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*RECOMMEND, *map(str, arguments)],
         capture_output=True,
@@ -60,7 +62,9 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
     for arguments, code, text in cases:
         result = run(*arguments, cwd=tmp_path)
 
-        lines = [line for line in result.stderr.splitlines() if "kernels" not in line and "Warning" not in line]
+        lines = [
+            line for line in result.stderr.splitlines() if "kernels" not in line and "Warning" not in line
+        ]
         lines = [line for line in lines if not line.startswith("  s_tir")]
         assert (result.returncode, result.stdout) == (code, ""), (arguments, result.stderr)
         assert len(lines) == 1, (arguments, result.stderr)
@@ -113,12 +117,14 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, library: Path) -> None:
 def test_zoo_export_writes_a_runnable_model(tmp_path: Path) -> None:
     import onnx
 
-    subprocess.run([*RECOMMENDER, "zoo", "export", "mnasnet1_0"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [*RECOMMENDER, "zoo", "export", "mnasnet1_0"], cwd=tmp_path, check=True, capture_output=True
+    )
 
     onnx.checker.check_model(onnx.load(tmp_path / "mnasnet1_0.onnx"))
 
 
-@pytest.mark.parametrize("command", ["tune", "collect", "train", "recommend", "zoo"])
+@pytest.mark.parametrize("command", ["tune", "collect", "train", "evaluate", "doctor", "recommend", "zoo"])
 def test_every_command_has_help(command: str, tmp_path: Path) -> None:
     result = subprocess.run(
         [*RECOMMENDER, command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True

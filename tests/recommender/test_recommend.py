@@ -76,7 +76,9 @@ def test_without_measuring_two_processes_agree(convnet_path: Path, library: Path
     assert reports[0] == reports[1]
 
 
-def test_leaving_out_the_only_donor_leaves_no_library(convnet_path: Path, library: Path, tmp_path: Path) -> None:
+def test_leaving_out_the_only_donor_leaves_no_library(
+    convnet_path: Path, library: Path, tmp_path: Path
+) -> None:
     from recommender.errors import DataError
 
     options = Options(output=tmp_path / "out", store=library, exclude_models=("donor",), target="host")

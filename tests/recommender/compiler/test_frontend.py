@@ -71,7 +71,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_external_data_beside_the_model_is_read(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    onnx.save(small_convnet(), str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(
+        small_convnet(), str(path), save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
 
     assert load_model(path).inputs[0].name == "x"
 

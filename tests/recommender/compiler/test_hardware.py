@@ -39,7 +39,9 @@ def test_a_target_survives_json() -> None:
     assert target_json(target_from_json(target_json(target))) == target_json(target)
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "cuda", "{", "@/no/such/file", "llvm extra", "[1]", "no/such/tag"])
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "cuda", "{", "@/no/such/file", "llvm extra", "[1]", "no/such/tag"]
+)
 def test_what_is_not_a_cpu_target_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--target"):
         parse_target(text, 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -58,7 +56,9 @@ def test_every_transfer_replays(models: list[PreparedModel], machine: Machine, d
 
 def test_decisions_for_another_extent_are_refused(models: list[PreparedModel], machine: Machine) -> None:
     a, b = models
-    kernel = next(k for k in b.kernels if any(isinstance(s, SampledTile) for s in k.workload.sketches[0].samples))
+    kernel = next(
+        k for k in b.kernels if any(isinstance(s, SampledTile) for s in k.workload.sketches[0].samples)
+    )
     schedule = fallback_candidates(kernel.workload, machine.hardware)[0].schedule
     other = next(k for k in a.kernels if k.name == kernel.name)
 

@@ -15,7 +15,9 @@ from tests.conftest import model_of, weight
 pytestmark = pytest.mark.tvm
 
 
-def convolution(prefix: str, folder: Path, machine: Machine, *, channels: int = 8, stride: int = 1) -> Workload:
+def convolution(
+    prefix: str, folder: Path, machine: Machine, *, channels: int = 8, stride: int = 1
+) -> Workload:
     node = helper.make_node(
         "Conv", [f"{prefix}x", f"{prefix}w"], ["y"], kernel_shape=[3, 3], strides=[stride, stride]
     )

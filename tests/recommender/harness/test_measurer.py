@@ -10,8 +10,8 @@ import pytest
 from tvm.ir import IRModule
 from tvm.script import tirx as T
 
-from recommender.compiler.sketches import DesignSpace
 from recommender.compiler.hardware import target_from_json
+from recommender.compiler.sketches import DesignSpace
 from recommender.harness.client import WorkerClient
 from recommender.harness.measurer import Limits, Measurer, Task
 from recommender.harness.timing import TimingRule
@@ -70,7 +70,9 @@ def case(function: object, machine: Machine) -> tuple[Task, Schedule]:
     """A kernel and the first schedule of its design space."""
     module = IRModule({"main": function})
     space = DesignSpace.of(module, target_from_json(machine.target))
-    return Task(str(function), space.to_json()), Schedule(space.sketches[0], (0,) * len(space.sketches[0].samples))
+    return Task(str(function), space.to_json()), Schedule(
+        space.sketches[0], (0,) * len(space.sketches[0].samples)
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,171 @@
+"""Rankers compared on the same candidates, one model left out at a time.
+
+For each model, rankers are trained without its rows and its schedules, and rank the measured transfer
+candidates of its kernels, whose donors are the other models'. With `novel_shapes`, workloads that also
+occur in another model are left out of training and of the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recommender.datasets.layers import Data
+from recommender.models import baselines, metrics
+from recommender.models.boosted import BoostedRanker
+from recommender.models.training import TrainingSet, training_set
+from recommender.vocabulary import Hardware
+
+KS = (1, 2, 5, 10)
+MIN_CANDIDATES = 8
+"""Kernels with fewer measured candidates say nothing about a ranking."""
+
+RANKERS: Mapping[str, Callable[[int], Any]] = {
+    "random": lambda seed: baselines.RandomRanker(seed),
+    "nearest-shape": lambda seed: baselines.NearestShapeRanker(),
+    "paper-heuristic": lambda seed: baselines.PaperHeuristicRanker(),
+    "linear": lambda seed: baselines.LinearRanker(),
+    "forest": lambda seed: baselines.ForestRanker(seed=seed),
+    "xgboost": lambda seed: BoostedRanker("squared-error", seed=seed),
+    "xgboost-pairwise": lambda seed: BoostedRanker("pairwise", seed=seed),
+    "xgboost-ndcg": lambda seed: BoostedRanker("ndcg", seed=seed),
+}
+
+
+@dataclass(frozen=True)
+class KernelScore:
+    """How one ranker did on one kernel of one left-out model. `weight` is best seconds times calls."""
+
+    ranker: str
+    model: str
+    workload: str
+    weight: float
+    candidates: int
+    regret: tuple[float, ...]
+    invalid: tuple[float, ...]
+    recall: tuple[float, ...]
+    ndcg: float
+    pairwise: float
+
+
+def leave_one_model_out(
+    data: Data,
+    hardware: Hardware,
+    pipeline: str,
+    *,
+    rankers: Sequence[str] = tuple(RANKERS),
+    novel_shapes: bool = True,
+    seed: int = 0,
+    on_model: Callable[[str], None] = lambda model: None,
+) -> list[KernelScore]:
+    """Scores of every ranker on every kernel that has enough measured candidates."""
+    everything = training_set(data, hardware, pipeline)
+    uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
+    scores: list[KernelScore] = []
+    for model in sorted({m for m, _ in uses}):
+        own = {key for m, key in uses if m == model}
+        elsewhere = {key for m, key in uses if m != model}
+        judged = own - elsewhere if novel_shapes else own
+        held_out = [i for i, key in enumerate(everything.workloads) if key in judged]
+        if len({m for m, _ in uses}) < 2 or not held_out:
+            continue
+        train = training_set(data, hardware, pipeline, [model])
+        train = train.only(~np.isin(train.groups, [i for i, k in enumerate(train.workloads) if k in own]))
+        for name in rankers:
+            ranker = RANKERS[name](seed).fit(train.X, train.y, train.groups)
+            for group in held_out:
+                score = _score(name, model, ranker, everything, group, uses)
+                if score is not None:
+                    scores.append(score)
+        on_model(model)
+    return scores
+
+
+def _score(
+    name: str,
+    model: str,
+    ranker: Any,
+    rows: TrainingSet,
+    group: int,
+    uses: Mapping[tuple[str, str], int],
+) -> KernelScore | None:
+    mask = (rows.groups == group) & rows.is_transfer
+    seconds = rows.seconds[mask]
+    if len(seconds) < MIN_CANDIDATES or not np.isfinite(seconds).any():
+        return None
+    predicted = ranker.predict(rows.X[mask])
+    key = rows.workloads[group]
+    return KernelScore(
+        ranker=name,
+        model=model,
+        workload=key,
+        weight=float(np.min(seconds)) * uses[model, key],
+        candidates=len(seconds),
+        regret=tuple(metrics.regret(predicted, seconds, k) for k in KS),
+        invalid=tuple(metrics.invalid_share(predicted, seconds, k) for k in KS),
+        recall=tuple(metrics.recall(predicted, seconds, k) for k in KS),
+        ndcg=metrics.ndcg(predicted, seconds, 10),
+        pairwise=metrics.pairwise_accuracy(predicted, seconds),
+    )
+
+
+@dataclass(frozen=True)
+class RankerSummary:
+    """One ranker over all kernels: regrets weighted by time, and on the median kernel."""
+
+    ranker: str
+    kernels: int
+    models: int
+    weighted_regret: tuple[float, ...]
+    weighted_interval: tuple[tuple[float, float], ...]
+    median_regret: tuple[float, ...]
+    invalid: tuple[float, ...]
+    recall: tuple[float, ...]
+    ndcg: float
+    pairwise: float
+
+
+def summarise(scores: Sequence[KernelScore]) -> list[RankerSummary]:
+    """A summary for each ranker, in the order of `RANKERS`."""
+    result = []
+    for name in RANKERS:
+        own = [s for s in scores if s.ranker == name]
+        if own:
+            result.append(_summary(name, own))
+    return result
+
+
+def _summary(name: str, own: Sequence[KernelScore]) -> RankerSummary:
+    weights = np.array([s.weight for s in own])
+    regrets = np.array([s.regret for s in own])
+    return RankerSummary(
+        ranker=name,
+        kernels=len(own),
+        models=len({s.model for s in own}),
+        weighted_regret=tuple(np.average(regrets, axis=0, weights=weights)),
+        weighted_interval=tuple(
+            metrics.bootstrap_interval(regrets[:, i].tolist(), weights.tolist()) for i in range(len(KS))
+        ),
+        median_regret=tuple(np.median(regrets, axis=0)),
+        invalid=tuple(np.mean([s.invalid for s in own], axis=0)),
+        recall=tuple(np.mean([s.recall for s in own], axis=0)),
+        ndcg=float(np.mean([s.ndcg for s in own])),
+        pairwise=float(np.mean([s.pairwise for s in own])),
+    )
+
+
+def gain_over(
+    scores: Sequence[KernelScore], ranker: str, other: str, k: int
+) -> tuple[float, tuple[float, float]]:
+    """How much less time-weighted regret@k `ranker` has than `other`, with its 95 % interval."""
+    index = KS.index(k)
+    mine = {(s.model, s.workload): s for s in scores if s.ranker == ranker}
+    theirs = {(s.model, s.workload): s for s in scores if s.ranker == other}
+    pairs = sorted(mine.keys() & theirs.keys())
+    differences = [theirs[p].regret[index] - mine[p].regret[index] for p in pairs]
+    weights = [mine[p].weight for p in pairs]
+    mean = float(np.average(differences, weights=weights))
+    return mean, metrics.bootstrap_interval(differences, weights)
