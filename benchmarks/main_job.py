@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from recommender.job import Options, recommend
 from recommender.progress import Reporter
-from recommender.recommend import Options, recommend
 from recommender.vocabulary import Json
 
 

@@ -26,21 +26,22 @@ def ranker_without(
 ) -> BoostedRanker:
     """The active ranker; with excluded models one that never saw them, trained once and cached.
 
+    A model that nothing is known of needs no leaving out.
+
     Raises:
         DataError: a ranker is damaged or of other features, or there is nothing to train on.
     """
-    if not exclude_models:
+    in_data = {use.model for use in data.kernels} & set(exclude_models)
+    if not in_data:
         stem = own_ranker_path() if own_ranker_path().with_suffix(".json").exists() else SHIPPED
         return load_ranker(stem)[0]
     relevant = sorted((m.workload, m.schedule.id) for m in data.measurements)
-    name = digest([sorted(exclude_models), FEATURES_HASH, machine.hardware.id, relevant, seed])
+    name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, relevant, seed])
     stem = data_folder() / "rankers" / f"without-{name}"
     try:
         return load_ranker(stem)[0]
     except DataError:
-        reporter.say(f"training a ranker without {', '.join(sorted(exclude_models))} (once; it is cached)")
-    ranker, card = train_ranker(
-        data, machine.hardware, machine.pipeline, exclude_models=exclude_models, seed=seed
-    )
+        reporter.say(f"training a ranker without {', '.join(sorted(in_data))} (once; it is cached)")
+    ranker, card = train_ranker(data, machine.hardware, machine.pipeline, exclude_models=in_data, seed=seed)
     save_ranker(ranker, card, stem)
     return ranker

@@ -69,7 +69,7 @@ def recommend(
     verbose: Verbose = False,
 ) -> None:
     """Find schedules for an ONNX model and compile it with them."""
-    from recommender import recommend as job
+    from recommender import job
     from recommender.report import kernel_table, latency_lines, report_json
     from recommender.spelling import parse_dim, parse_input_shape
 
@@ -114,13 +114,14 @@ def tune(
     verbose: Verbose = False,
 ) -> None:
     """Search schedules for the kernels of models with MetaSchedule, and keep every trial."""
-    from recommender import tuning
+    from recommender.session import prepare_named, this_machine
+    from recommender.tuning import tune as search
+    from recommender.workspace import open_workspace
 
-    with _bench(models, target, threads, store) as bench:
-        options = tuning.TuneOptions(trials=trials, seed=seed)
-        tuning.tune(
-            bench.models, bench.machine, bench.store, bench.measurer, options, _reporter(quiet, verbose)
-        )
+    machine = this_machine(target, threads)
+    prepared = [prepare_named(name, machine) for name in models]
+    with open_workspace(machine, store, "tune", seed) as workspace:
+        search(prepared, trials, workspace, _reporter(quiet, verbose))
 
 
 @app.command()
@@ -135,13 +136,14 @@ def collect(
     verbose: Verbose = False,
 ) -> None:
     """Measure how schedules of other models do on the kernels of these: what the ranker learns from."""
-    from recommender import collecting
+    from recommender.collecting import collect as measure_transfers
+    from recommender.session import prepare_named, this_machine
+    from recommender.workspace import open_workspace
 
-    with _bench(models, target, threads, store) as bench:
-        options = collecting.CollectOptions(per_kernel=per_kernel, seed=seed)
-        collecting.collect(
-            bench.models, bench.machine, bench.store, bench.measurer, options, _reporter(quiet, verbose)
-        )
+    machine = this_machine(target, threads)
+    prepared = [prepare_named(name, machine) for name in models]
+    with open_workspace(machine, store, "collect", seed) as workspace:
+        measure_transfers(prepared, per_kernel, workspace, _reporter(quiet, verbose))
 
 
 @app.command()
@@ -233,12 +235,6 @@ def zoo_export(
 
 def _reporter(quiet: bool, verbose: bool) -> Reporter:
     return Reporter(0 if quiet else 2 if verbose else 1)
-
-
-def _bench(models: list[str], target: str, threads: int | None, store: Path | None) -> Any:
-    from recommender.bench import open_bench
-
-    return open_bench(models, target, threads, store)
 
 
 def recommend_main() -> None:

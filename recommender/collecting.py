@@ -7,115 +7,84 @@ taken, so that good and bad ones are seen. Measured ones are skipped; an interru
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import Data
-from recommender.datasets.records import Measurement
-from recommender.datasets.store import Store
-from recommender.harness.measurer import Measurer
 from recommender.harness.timing import TimingRule
 from recommender.progress import Reporter
-from recommender.session import Machine, PreparedModel
+from recommender.session import PreparedModel
 from recommender.vocabulary import Candidate, Kernel
+from recommender.workspace import Workspace
 
 _LOSER_RATIO = 3.0
 
 
-@dataclass(frozen=True)
-class CollectOptions:
-    """`per_kernel` candidates are measured of each kernel, by now and earlier together."""
-
-    per_kernel: int = 40
-    seed: int = 0
-
-
 def collect(
-    models: Sequence[PreparedModel],
-    machine: Machine,
-    store: Store,
-    measurer: Measurer,
-    options: CollectOptions,
-    reporter: Reporter,
+    models: Sequence[PreparedModel], per_kernel: int, workspace: Workspace, reporter: Reporter
 ) -> int:
-    """Measure transfer candidates of every kernel. Return how many were measured."""
+    """Measure up to `per_kernel` candidates of every kernel. Return how many were measured."""
+    for model in models:
+        workspace.register(model)
+    store, machine = workspace.store, workspace.machine
     data = Data(tuple(store.measurements()), tuple(store.kernels()), store.workloads())
     origins: dict[str, set[str]] = defaultdict(set)
     for use in data.kernels:
         origins[use.workload].add(use.model)
-    work = [(model, kernel) for model in models for kernel in model.kernels]
     measured = 0
-    with reporter.steps("collecting", len(work)) as steps:
-        for model, kernel in work:
-            donors = data.donors(machine.hardware.id, machine.pipeline, origins[kernel.workload.key])
-            chosen = select(
-                kernel,
-                transfer_candidates(kernel.workload, donors),
-                fallback_candidates(kernel.workload, machine.hardware),
-                options,
-            )
-            measured += _measure(model, kernel, chosen, machine, store, measurer, options)
-            steps.advance(f"{model.name} {kernel.name}")
+    with reporter.steps("collecting", sum(len(model.kernels) for model in models)) as steps:
+        for model in models:
+            for kernel in model.kernels:
+                donors = data.donors(machine.hardware.id, machine.pipeline, origins[kernel.workload.key])
+                transfers = transfer_candidates(kernel.workload, donors)
+                own = fallback_candidates(kernel.workload, machine.hardware)
+                chosen = select(transfers, own, per_kernel, _generator(kernel, workspace.seed))
+                measured += _measure(model, kernel, chosen, workspace)
+                steps.advance(f"{model.name} {kernel.name}")
     return measured
 
 
+def _generator(kernel: Kernel, seed: int) -> np.random.Generator:
+    """Draws the same for the same kernel, whatever was measured before it."""
+    return np.random.default_rng([seed, int(kernel.workload.key[:8], 16)])
+
+
 def select(
-    kernel: Kernel, transfers: Sequence[Candidate], fallbacks: Sequence[Candidate], options: CollectOptions
+    transfers: Sequence[Candidate], own: Sequence[Candidate], per_kernel: int, rng: np.random.Generator
 ) -> list[Candidate]:
-    """Which candidates to measure: the nearest few, a random spread of the rest, some fallbacks."""
-    rng = np.random.default_rng([options.seed, int(kernel.workload.key[:8], 16)])
-    nearest = list(transfers[: options.per_kernel // 4])
-    rest = list(transfers[len(nearest) :])
-    n_fallbacks = min(len(fallbacks), max(options.per_kernel // 8, 2))
-    n_spread = min(max(options.per_kernel - len(nearest) - n_fallbacks, 0), len(rest))
-    spread = [rest[i] for i in sorted(rng.choice(len(rest), n_spread, replace=False))] if rest else []
-    own = [fallbacks[0]]
-    if len(fallbacks) > 1:
-        picks = rng.choice(len(fallbacks) - 1, n_fallbacks - 1, replace=False)
-        own += [fallbacks[1 + i] for i in sorted(picks)]
-    return own + nearest + spread
+    """The first of the workload's own, the nearest quarter, and a random spread of both kinds."""
+    n_own = min(len(own), max(per_kernel // 8, 2))
+    nearest = list(transfers[: per_kernel // 4])
+    n_spread = max(per_kernel - len(nearest) - n_own, 0)
+    return [
+        *own[:1],
+        *_draw(own[1:], n_own - 1, rng),
+        *nearest,
+        *_draw(transfers[len(nearest) :], n_spread, rng),
+    ]
 
 
-def _measure(
-    model: PreparedModel,
-    kernel: Kernel,
-    chosen: Sequence[Candidate],
-    machine: Machine,
-    store: Store,
-    measurer: Measurer,
-    options: CollectOptions,
-) -> int:
-    hardware, key = machine.hardware.id, kernel.workload.key
-    done = store.measured(key, hardware, machine.pipeline)
+def _draw(candidates: Sequence[Candidate], n: int, rng: np.random.Generator) -> list[Candidate]:
+    if not candidates:
+        return []
+    rows = rng.choice(len(candidates), min(n, len(candidates)), replace=False)
+    return [candidates[row] for row in sorted(rows)]
+
+
+def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], workspace: Workspace) -> int:
+    kept = workspace.kept(kernel.workload.key)
+    done = {m.schedule.id for m in kept}
     todo = [candidate for candidate in chosen if candidate.schedule.id not in done]
-    best = min(
-        (m.outcome.median_seconds for m in store.measurements(key) if m.hardware == hardware),
-        default=float("inf"),
-    )
+    best = min((m.outcome.median_seconds for m in kept), default=float("inf"))
     task = model.task(kernel)
+    workspace.measurer.build_all(task, [candidate.schedule for candidate in todo])
     for candidate in todo:
-        outcome = measurer.measure(task, candidate.schedule, TimingRule(loser_seconds=_LOSER_RATIO * best))
+        rule = TimingRule(loser_seconds=_LOSER_RATIO * best)
+        outcome = workspace.measurer.measure(task, candidate.schedule, rule)
         best = min(best, outcome.median_seconds)
-        store.add(
-            Measurement(
-                workload=key,
-                schedule=candidate.schedule,
-                outcome=outcome,
-                source="collect",
-                hardware=hardware,
-                pipeline=machine.pipeline,
-                policy=candidate.policy,
-                donor=candidate.donor.id if candidate.donor else None,
-                seed=options.seed,
-                run=model.name,
-                measured_at=time.time(),
-            )
-        )
-    if todo:
-        measurer.unload(task)
+        workspace.keep(candidate, outcome, model.name)
+    workspace.measurer.unload(task)
     return len(todo)

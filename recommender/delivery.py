@@ -21,7 +21,7 @@ from recommender.vocabulary import Json, Schedule
 
 if TYPE_CHECKING:
     from recommender.harness.latency import Latency
-    from recommender.recommend import Choice, Clock, Options
+    from recommender.job import Choice, Clock, Options
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
@@ -209,7 +209,7 @@ def _report(
     latencies: dict[str, Latency],
     delivered: str,
 ) -> Report:
-    from recommender.recommend import kernel_report
+    from recommender.job import kernel_report
 
     return Report(
         model=model.name,

@@ -8,103 +8,58 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from recommender.datasets.records import KernelUse, Measurement
-from recommender.datasets.store import Store
-from recommender.harness.measurer import Measurer
 from recommender.progress import Reporter
-from recommender.session import Machine, PreparedModel
-from recommender.vocabulary import Kernel, Outcome, Schedule
+from recommender.session import PreparedModel
+from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
+from recommender.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class TuneOptions:
-    """`trials` per kernel; `heavy_trials` for those that make up `heavy_share` of a model's time."""
-
-    trials: int = 64
-    heavy_trials: int = 64
-    heavy_share: float = 0.8
-    seed: int = 0
-    run: str = ""
-
-
-def register(store: Store, model: PreparedModel, machine: Machine) -> None:
-    """Remember the kernels of a model in the store."""
-    store.add_hardware(machine.hardware)
-    store.add_kernels(
-        (KernelUse(model.name, k.workload.key, k.name, k.calls, machine.pipeline), k.workload)
-        for k in model.kernels
-    )
-
-
-def tune(
-    models: Sequence[PreparedModel],
-    machine: Machine,
-    store: Store,
-    measurer: Measurer,
-    options: TuneOptions,
-    reporter: Reporter,
-) -> int:
-    """Search every kernel that is not searched yet. Return the number of trials spent."""
-    before = store.finished_searches(machine.hardware.id, machine.pipeline)
+def tune(models: Sequence[PreparedModel], trials: int, workspace: Workspace, reporter: Reporter) -> int:
+    """Spend `trials` on every kernel that has not had them yet. Return the number of trials spent."""
+    for model in models:
+        workspace.register(model)
     work = [
-        (model, kernel, options.trials)
+        (model, kernel)
         for model in models
         for kernel in model.kernels
-        if before.get(kernel.workload.key, (0, 0.0))[0] < options.trials
+        if _searched(kernel, workspace) < trials
     ]
     spent = 0
-    with reporter.steps("tuning", sum(trials for _, _, trials in work)) as steps:
-        for model, kernel, trials in work:
-            done = store.finished_searches(machine.hardware.id, machine.pipeline)
-            if done.get(kernel.workload.key, (0, 0.0))[0] < trials:
-                spent += _tune_one(model, kernel, trials, machine, store, measurer, options, reporter)
-            steps.advance(f"{model.name} {kernel.name}", by=trials)
+    with reporter.steps("tuning", len(work)) as steps:
+        for model, kernel in work:
+            if _searched(kernel, workspace) < trials:  # another model may have asked for it meanwhile
+                spent += _search(model, kernel, trials, workspace, reporter)
+            steps.advance(f"{model.name} {kernel.name}")
     return spent
 
 
-def _tune_one(
-    model: PreparedModel,
-    kernel: Kernel,
-    trials: int,
-    machine: Machine,
-    store: Store,
-    measurer: Measurer,
-    options: TuneOptions,
-    reporter: Reporter,
+def _searched(kernel: Kernel, workspace: Workspace) -> int:
+    """Trials of the finished search of a kernel; 0 when there was none."""
+    machine = workspace.machine
+    finished = workspace.store.finished_searches(machine.hardware.id, machine.pipeline)
+    return finished.get(kernel.workload.key, (0, 0.0))[0]
+
+
+def _search(
+    model: PreparedModel, kernel: Kernel, trials: int, workspace: Workspace, reporter: Reporter
 ) -> int:
-    key, hardware = kernel.workload.key, machine.hardware.id
-    known = [
-        (m.schedule, m.outcome)
-        for m in store.measurements(key)
-        if (m.hardware, m.pipeline, m.source) == (hardware, machine.pipeline, "tune")
-    ]
-    start, spent, best = time.monotonic(), 0, float("inf")
+    key, machine = kernel.workload.key, workspace.machine
+    known = [(m.schedule, m.outcome) for m in workspace.kept(key) if m.source == "tune"]
+    start, seconds = time.monotonic(), []
 
     def keep(schedule: Schedule, outcome: Outcome) -> None:
-        nonlocal spent, best
-        spent += 1
-        best = min(best, outcome.median_seconds)
-        store.add(
-            Measurement(
-                workload=key,
-                schedule=schedule,
-                outcome=outcome,
-                source="tune",
-                hardware=hardware,
-                pipeline=machine.pipeline,
-                policy="search",
-                seed=options.seed,
-                run=options.run,
-                measured_at=time.time(),
-            )
-        )
+        seconds.append(outcome.median_seconds)
+        workspace.keep(Candidate(kernel.workload, schedule, "search"), outcome, model.name)
 
     task = model.task(kernel)
-    measurer.search(task, trials=max(trials - len(known), 0), seed=options.seed, known=known, report=keep)
-    measurer.unload(task)
-    seconds = time.monotonic() - start
-    store.finish_search(key, hardware, machine.pipeline, trials, seconds)
-    reporter.say(f"{model.name} {kernel.name}: {spent} trials in {seconds:.0f} s, best {best * 1e3:.3f} ms")
-    return spent
+    left = max(trials - len(known), 0)
+    workspace.measurer.search(task, trials=left, seed=workspace.seed, known=known, report=keep)
+    workspace.measurer.unload(task)
+    wall = time.monotonic() - start
+    workspace.store.finish_search(key, machine.hardware.id, machine.pipeline, trials, wall)
+    best = min([*seconds, *(outcome.median_seconds for _, outcome in known)], default=float("inf"))
+    reporter.say(
+        f"{model.name} {kernel.name}: {len(seconds)} trials in {wall:.0f} s, best {best * 1e3:.3f} ms"
+    )
+    return len(seconds)

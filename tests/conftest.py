@@ -14,7 +14,7 @@ from recommender.compiler import setup
 
 setup.prepare()  # threads are set once, before TVM's runtime starts
 
-from recommender.session import Machine, this_machine  # noqa: E402
+from recommender.session import Machine, prepare_named, this_machine  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -84,18 +84,18 @@ def convnet_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tuned_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned_store(tmp_path_factory: pytest.TempPathFactory, machine: Machine) -> Path:
     """A store with a real library: a small convolutional net, tuned with a few trials a kernel."""
-    from recommender import tuning
-    from recommender.bench import open_bench
     from recommender.progress import Reporter
+    from recommender.tuning import tune
+    from recommender.workspace import open_workspace
 
     folder = tmp_path_factory.mktemp("library")
     onnx.save(small_convnet(channels=8, size=12), str(folder / "donor.onnx"))
     path = folder / "outcomes.db"
-    with open_bench([str(folder / "donor.onnx")], "host", None, path) as bench:
-        options = tuning.TuneOptions(trials=8)
-        tuning.tune(bench.models, bench.machine, bench.store, bench.measurer, options, Reporter(0))
+    model = prepare_named(str(folder / "donor.onnx"), machine)
+    with open_workspace(machine, path, "tune") as workspace:
+        tune([model], 8, workspace, Reporter(0))
     return path
 
 

@@ -11,6 +11,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
+from recommender.compiler.lowering import kernel_spaces
 from recommender.compiler.sketches import DesignSpace
 from recommender.vocabulary import Schedule
 
@@ -27,15 +28,7 @@ def write_database(
     """
     database = _open(folder)
     for key, (schedule, seconds) in choices.items():
-        space = spaces[key]
-        record = ms.database.TuningRecord(
-            space.replay(schedule).trace,
-            database.commit_workload(space.module),
-            [seconds],
-            target,
-            ms.arg_info.ArgInfo.from_prim_func(space.module["main"]),
-        )
-        database.commit_tuning_record(record)
+        _commit(database, spaces[key], schedule, seconds, target)
     if len(_open(folder).get_all_tuning_records()) < len(choices):
         raise RuntimeError(f"the database in {folder} does not hold all {len(choices)} records")
 
@@ -44,6 +37,19 @@ def _open(folder: Path) -> ms.database.Database:
     return ms.database.JSONDatabase(
         str(folder / "database_workload.json"), str(folder / "database_tuning_record.json")
     )
+
+
+def _commit(
+    database: ms.database.Database, space: DesignSpace, schedule: Schedule, seconds: float, target: Target
+) -> None:
+    record = ms.database.TuningRecord(
+        space.replay(schedule).trace,
+        database.commit_workload(space.module),
+        [seconds],
+        target,
+        ms.arg_info.ArgInfo.from_prim_func(space.module["main"]),
+    )
+    database.commit_tuning_record(record)
 
 
 def compile_model(
@@ -55,16 +61,24 @@ def compile_model(
 ) -> None:
     """Compile a lowered model with the chosen schedules into a shared library at `path`.
 
-    A kernel without a choice stays as naive as TVM leaves it.
+    Weights are laid out, at compile time, in the order in which the chosen tiling reads them: the
+    model streams them from memory at every inference. A kernel without a choice stays as naive as
+    TVM leaves it.
     """
+    with target:
+        packable = relax.transform.AttachAttrLayoutFreeBuffers()(lowered) if choices else lowered
+    by_signature = {spaces[key].signature: schedule for key, schedule in choices.items()}
     database = ms.database.MemoryDatabase()
-    for key, schedule in choices.items():
-        space = spaces[key]
-        infos = ms.arg_info.ArgInfo.from_prim_func(space.module["main"])
-        workload = database.commit_workload(space.module)
-        trace = space.replay(schedule).trace
-        database.commit_tuning_record(ms.database.TuningRecord(trace, workload, [1.0], target, infos))
+    for space in kernel_spaces(packable, target) if choices else []:
+        if space.signature in by_signature:
+            _commit(database, space, by_signature[space.signature], 1.0, target)
     with target, database, tvm.transform.PassContext(opt_level=3):
-        scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+        passes = [
+            relax.transform.MetaScheduleApplyDatabase(),
+            relax.transform.SplitLayoutRewritePreproc(),
+            relax.transform.FoldConstant(),
+            relax.transform.DeadCodeElimination(),
+        ]
+        scheduled = tvm.transform.Sequential(passes)(packable)
         executable = tvm.compile(scheduled, target=target)
     executable.export_library(str(path))

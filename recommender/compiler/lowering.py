@@ -96,3 +96,9 @@ def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
     if not found:
         raise ModelError("the model has no kernels: everything in it is constant")
     return list(found.values())
+
+
+def kernel_spaces(lowered: IRModule, target: Target) -> list[DesignSpace]:
+    """The design space of every distinct kernel of a lowered module."""
+    tasks = ms.relax_integration.extract_tasks(lowered, target)
+    return [DesignSpace.of(task.dispatched[0], target) for task in tasks]

@@ -18,7 +18,7 @@ _ITEM_BYTES = {"float64": 8, "int64": 8, "float16": 2, "int8": 1, "uint8": 1, "b
 
 
 def canonical_text(module: IRModule) -> str:
-    """The kernel's TVMScript with every name replaced by its order of appearance.
+    """The kernel's TVMScript with every name replaced by its order of appearance, without attributes.
 
     Two kernels have the same text if and only if they compute the same on the same shapes, whatever
     the model called its tensors. TVM's own structural hashes differ between environments.
@@ -45,11 +45,27 @@ class _Renamer(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        """Drop `T.func_attr(...)`: what passes note about a kernel does not change what it computes."""
+        call = node.value
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "func_attr"
+        ):
+            return None
+        self.generic_visit(node)
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.Call:
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "sblock":
+        if _is_script_call(node, "sblock"):
             node.args = [ast.Constant("block")]
         self.generic_visit(node)
         return node
+
+
+def _is_script_call(node: ast.Call, name: str) -> bool:
+    return isinstance(node.func, ast.Attribute) and node.func.attr == name
 
 
 def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Workload:

@@ -7,6 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +69,15 @@ class Bench:
 
     def build(self, key: str, schedule: Schedule) -> tuple[int | None, Outcome | None]:
         """Replay, build, run once and compare. Return a token for `time`, or the failure."""
-        try:
-            replayed = self.space(key).replay(schedule)
-        except ReplayError as exc:
-            return None, Outcome.failure(Status.REPLAY_FAILED, str(exc))
-        return self.build_replayed(key, replayed)
+        return self.build_all(key, [schedule], 1)[0]
+
+    def build_all(
+        self, key: str, schedules: Sequence[Schedule], threads: int
+    ) -> list[tuple[int | None, Outcome | None]]:
+        """`build` of several schedules, compiled by several threads. Nothing may be timed meanwhile."""
+        with ThreadPoolExecutor(threads) as pool:
+            compiled = list(pool.map(lambda schedule: self._compile_schedule(key, schedule), schedules))
+        return [(None, c) if isinstance(c, Outcome) else self._admit(key, c) for c in compiled]
 
     def space(self, key: str) -> DesignSpace:
         """The design space of a loaded workload."""
@@ -80,10 +85,23 @@ class Bench:
 
     def build_replayed(self, key: str, replayed: TirSchedule) -> tuple[int | None, Outcome | None]:
         """`build` for a schedule that is replayed already."""
+        built = self._compile(replayed)
+        return (None, built) if isinstance(built, Outcome) else self._admit(key, built)
+
+    def _compile_schedule(self, key: str, schedule: Schedule) -> tvm.runtime.Module | Outcome:
         try:
-            module = tvm.tirx.build(replayed.mod, target=self.target)
+            return self._compile(self.space(key).replay(schedule))
+        except ReplayError as exc:
+            return Outcome.failure(Status.REPLAY_FAILED, str(exc))
+
+    def _compile(self, replayed: TirSchedule) -> tvm.runtime.Module | Outcome:
+        try:
+            return tvm.tirx.build(replayed.mod, target=self.target)
         except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
-            return None, Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
+            return Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
+
+    def _admit(self, key: str, module: tvm.runtime.Module) -> tuple[int | None, Outcome | None]:
+        """Keep a module that computes what the reference computes."""
         failure = self._check(module, self._loaded[key])
         if failure is not None:
             return None, failure

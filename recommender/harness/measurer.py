@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -50,6 +51,7 @@ class Measurer:
     ) -> None:
         """Measure code for `target` with `threads` threads."""
         self._target = target
+        self._threads = threads
         self._limits = limits or Limits()
         self._client = client or WorkerClient(threads)
         self._generation = 0
@@ -77,6 +79,26 @@ class Measurer:
             return Outcome.of_times(seconds[0], load)
         except WorkerFailure as exc:
             return _failure(exc)
+
+    def build_all(self, task: Task, schedules: Sequence[Schedule]) -> None:
+        """Build and check schedules with all threads, so that `measure` has only to time them.
+
+        If that kills the worker, nothing is built: `measure` then finds the one that is to blame.
+        """
+        with contextlib.suppress(WorkerFailure):
+            self._load(task)
+            held = self._held[task.key]
+            todo = [schedule for schedule in schedules if schedule.id not in held]
+            built = self._client.call(
+                "build_all",
+                task.key,
+                todo,
+                self._threads,
+                timeout_seconds=self._limits.build_seconds * len(todo),
+            )
+            for schedule, (token, _) in zip(todo, built, strict=True):
+                if token is not None:
+                    held[schedule.id] = token
 
     def compare(self, task: Task, schedules: Sequence[Schedule], rule: TimingRule) -> list[Outcome]:
         """Time schedules that were measured already again, interleaved: a second bank of times."""

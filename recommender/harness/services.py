@@ -53,6 +53,12 @@ class Services:
         """See `Bench.build`."""
         return self.bench.build(key, schedule)
 
+    def build_all(
+        self, key: str, schedules: list[Schedule], threads: int
+    ) -> list[tuple[int | None, Outcome | None]]:
+        """See `Bench.build_all`."""
+        return self.bench.build_all(key, schedules, threads)
+
     def time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
         """Raw seconds of each, and the machine's load average beside them."""
         return self.bench.time(tokens, rule), os.getloadavg()[0]

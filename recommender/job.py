@@ -11,20 +11,18 @@ import numpy as np
 
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import SHIPPED, Data, load_data, user_store_path
-from recommender.datasets.records import Measurement
-from recommender.datasets.store import Store
 from recommender.delivery import OutputFolder, deliver
 from recommender.errors import DataError, NothingMeasuredError, UsageError
 from recommender.features import encode
-from recommender.harness.measurer import Measurer
+from recommender.harness.measurer import Task
 from recommender.harness.timing import TimingRule
 from recommender.models.active import ranker_without
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
 from recommender.report import KernelReport, Report, Tried
 from recommender.session import Machine, PreparedModel, prepare_named, this_machine
-from recommender.tuning import register
 from recommender.vocabulary import Candidate, Donor, Kernel, Outcome
+from recommender.workspace import Workspace, open_workspace
 
 _LOSER_RATIO = 3.0
 """A candidate is sampled once that takes this many times as long as the best so far."""
@@ -189,18 +187,17 @@ def measure_kernels(
     """
     if not options.measure:
         return [Choice(r, r.candidates[0], None, None) for r in ranked]
-    path = options.store or user_store_path()
-    with Store(path) as store, Measurer(machine.target, machine.threads) as measurer:
-        register(store, model, machine)
-        bench = _KernelBench(model, machine, store, measurer, options)
-        choices = []
-        with reporter.steps("measuring", len(ranked)) as steps:
-            for r in ranked:
-                if options.budget_seconds and clock.total_seconds > options.budget_seconds:
-                    choices.append(Choice(r, r.fallback, None, None))
-                else:
-                    choices.append(bench.choose(r))
-                steps.advance(r.kernel.name)
+    choices = []
+    with (
+        open_workspace(machine, options.store, "recommend", options.seed) as workspace,
+        reporter.steps("measuring", len(ranked)) as steps,
+    ):
+        workspace.register(model)
+        bench = _KernelBench(model, workspace, options.top_k)
+        for r in ranked:
+            late = options.budget_seconds is not None and clock.total_seconds > options.budget_seconds
+            choices.append(Choice(r, r.fallback, None, None) if late else bench.choose(r))
+            steps.advance(r.kernel.name)
     if not any(choice.best for choice in choices):
         reasons = [t.outcome.reason for c in choices for t in c.tried if t.outcome.reason]
         raise NothingMeasuredError(
@@ -212,69 +209,54 @@ def measure_kernels(
 
 @dataclass(frozen=True)
 class _KernelBench:
-    """Measures the candidates of one kernel after the other, and stores what it measured."""
+    """Measures the first candidates of one kernel after the other, and chooses."""
 
     model: PreparedModel
-    machine: Machine
-    store: Store
-    measurer: Measurer
-    options: Options
+    workspace: Workspace
+    top_k: int
 
     def choose(self, ranked: Ranked) -> Choice:
         """The fastest of the fallback and the top k, judged on a second bank of times."""
         task = self.model.task(ranked.kernel)
-        fallback = self.measurer.measure(task, ranked.fallback.schedule)
-        self._keep(ranked.fallback, fallback)
-        tried = [
-            self._try(ranked, rank, fallback)
-            for rank in range(min(self.options.top_k, len(ranked.candidates)))
-        ]
-        choice = self._judge(ranked, fallback, tried)
-        self.measurer.unload(task)
+        first = ranked.candidates[: self.top_k]
+        measurer = self.workspace.measurer
+        measurer.build_all(task, [ranked.fallback.schedule, *(c.schedule for c in first)])
+        fallback = self._measure(ranked.fallback, TimingRule(), task)
+        rule = TimingRule(loser_seconds=_LOSER_RATIO * fallback.median_seconds)
+        tried = tuple(
+            Tried(
+                candidate,
+                place + 1,
+                ranked.scores[place],
+                fallback
+                if candidate.schedule == ranked.fallback.schedule
+                else self._measure(candidate, rule, task),
+            )
+            for place, candidate in enumerate(first)
+        )
+        choice = self._judge(ranked, fallback, tried, task)
+        measurer.unload(task)
         return choice
 
-    def _try(self, ranked: Ranked, rank: int, fallback: Outcome) -> Tried:
-        candidate = ranked.candidates[rank]
-        if candidate.schedule == ranked.fallback.schedule:
-            return Tried(candidate, rank + 1, ranked.scores[rank], fallback)
-        rule = TimingRule(loser_seconds=_LOSER_RATIO * fallback.median_seconds)
-        outcome = self.measurer.measure(self.model.task(ranked.kernel), candidate.schedule, rule)
-        self._keep(candidate, outcome)
-        return Tried(candidate, rank + 1, ranked.scores[rank], outcome)
+    def _measure(self, candidate: Candidate, rule: TimingRule, task: Task) -> Outcome:
+        outcome = self.workspace.measurer.measure(task, candidate.schedule, rule)
+        self.workspace.keep(candidate, outcome, self.model.name)
+        return outcome
 
-    def _judge(self, ranked: Ranked, fallback: Outcome, tried: list[Tried]) -> Choice:
+    def _judge(self, ranked: Ranked, fallback: Outcome, tried: tuple[Tried, ...], task: Task) -> Choice:
         """The winner must beat the fallback beyond the spread of both; else the fallback stays."""
         winner = min(tried, key=lambda t: t.outcome.median_seconds)
         if not winner.outcome.ok or winner.candidate.schedule == ranked.fallback.schedule:
             kept = fallback if fallback.ok else None
-            return Choice(ranked, ranked.fallback, kept, kept, tuple(tried))
+            return Choice(ranked, ranked.fallback, kept, kept, tried)
         if not fallback.ok:
-            return Choice(ranked, winner.candidate, None, winner.outcome, tuple(tried))
-        task = self.model.task(ranked.kernel)
-        base, best = self.measurer.compare(
+            return Choice(ranked, winner.candidate, None, winner.outcome, tried)
+        base, best = self.workspace.measurer.compare(
             task, [ranked.fallback.schedule, winner.candidate.schedule], _FINAL
         )
-        noise = max(base.spread, best.spread)
-        if not best.ok or best.median_seconds > base.median_seconds * (1 - noise):
-            return Choice(ranked, ranked.fallback, base, base, tuple(tried))
-        return Choice(ranked, winner.candidate, base, best, tuple(tried))
-
-    def _keep(self, candidate: Candidate, outcome: Outcome) -> None:
-        self.store.add(
-            Measurement(
-                workload=candidate.workload.key,
-                schedule=candidate.schedule,
-                outcome=outcome,
-                source="recommend",
-                hardware=self.machine.hardware.id,
-                pipeline=self.machine.pipeline,
-                policy=candidate.policy,
-                donor=candidate.donor.id if candidate.donor else None,
-                seed=self.options.seed,
-                run=self.model.name,
-                measured_at=time.time(),
-            )
-        )
+        if not best.ok or best.median_seconds > base.median_seconds * (1 - max(base.spread, best.spread)):
+            return Choice(ranked, ranked.fallback, base, base, tried)
+        return Choice(ranked, winner.candidate, base, best, tried)
 
 
 def kernel_report(choice: Choice) -> KernelReport:

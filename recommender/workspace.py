@@ -1,0 +1,75 @@
+"""What everything that measures works with: a machine, an open store, a measurer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender.datasets.layers import user_store_path
+from recommender.datasets.records import KernelUse, Measurement
+from recommender.datasets.store import Store
+from recommender.harness.measurer import Measurer
+from recommender.session import Machine, PreparedModel
+from recommender.vocabulary import Candidate, Outcome
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Measures candidates on a machine and keeps every outcome as soon as it is known.
+
+    `source` is the command that measures, `seed` its seed; both are stored with each outcome.
+    """
+
+    machine: Machine
+    store: Store
+    measurer: Measurer
+    source: str
+    seed: int = 0
+
+    def register(self, model: PreparedModel) -> None:
+        """Remember the kernels of a model."""
+        self.store.add_hardware(self.machine.hardware)
+        self.store.add_kernels(
+            (KernelUse(model.name, k.workload.key, k.name, k.calls, self.machine.pipeline), k.workload)
+            for k in model.kernels
+        )
+
+    def keep(self, candidate: Candidate, outcome: Outcome, model: str) -> None:
+        """Commit an outcome that was measured on behalf of a model."""
+        self.store.add(
+            Measurement(
+                workload=candidate.workload.key,
+                schedule=candidate.schedule,
+                outcome=outcome,
+                source=self.source,
+                hardware=self.machine.hardware.id,
+                pipeline=self.machine.pipeline,
+                policy=candidate.policy,
+                donor=candidate.donor.id if candidate.donor else None,
+                seed=self.seed,
+                run=model,
+                measured_at=time.time(),
+            )
+        )
+
+    def kept(self, workload: str) -> list[Measurement]:
+        """What was measured of a workload on this hardware, whichever command did."""
+        here = (self.machine.hardware.id, self.machine.pipeline)
+        return [m for m in self.store.measurements(workload) if (m.hardware, m.pipeline) == here]
+
+
+@contextmanager
+def open_workspace(machine: Machine, store: Path | None, source: str, seed: int = 0) -> Iterator[Workspace]:
+    """Open a store, the user's own by default, and start a worker.
+
+    Raises:
+        DataError: the store cannot be used.
+    """
+    with (
+        Store(store or user_store_path()) as opened,
+        Measurer(machine.target, machine.threads) as measurer,
+    ):
+        yield Workspace(machine, opened, measurer, source, seed)
