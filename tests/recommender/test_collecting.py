@@ -1,0 +1,40 @@
+"""What is measured to learn from: near and far, good and bad, the same choice every time."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.candidates import fallback_candidates, transfer_candidates
+from recommender.collecting import select
+from recommender.vocabulary import Donor
+from tests.recommender.test_candidates import HARDWARE, donor_of, matmul
+
+
+def donors(n: int) -> list[Donor]:
+    return [
+        donor_of(matmul(64, 2**i, 32, key=str(i)), 2, (4, 1, 4, 4), (2**i, 1, 1, 1), (8, 4), i % 4)
+        for i in range(n)
+    ]
+
+
+@given(n=st.integers(0, 12), per_kernel=st.integers(1, 60))
+def test_a_selection_is_distinct_and_starts_with_the_fallback(n: int, per_kernel: int) -> None:
+    workload = matmul(96, 120, 36)
+    transfers, own = transfer_candidates(workload, donors(n)), fallback_candidates(workload, HARDWARE)
+
+    chosen = select(transfers, own, per_kernel, np.random.default_rng(1))
+
+    assert chosen[0] == own[0]
+    assert len(chosen) <= max(per_kernel, 2)
+    assert len({(c.schedule.id, c.policy) for c in chosen}) == len(chosen)
+    again = select(transfers, own, per_kernel, np.random.default_rng(1))
+    assert again == chosen
+
+
+def test_few_candidates_are_all_measured() -> None:
+    workload = matmul(96, 120, 36)
+    transfers = transfer_candidates(workload, donors(1))
+
+    chosen = select(transfers, fallback_candidates(workload, HARDWARE), 60, np.random.default_rng(1))
+
+    assert set(transfers) <= set(chosen)
