@@ -80,6 +80,9 @@ class _Imputed(BaseEstimator):  # type: ignore[misc]
         imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
         self.pipeline_ = make_pipeline(imputer, StandardScaler(), self._regressor())
         self.pipeline_.fit(X, filled(y))
+        # Threads would add a forest's trees up in any order, and so round differently each time.
+        if hasattr(self.pipeline_[-1], "n_jobs"):
+            self.pipeline_[-1].n_jobs = 1
         return self
 
     def predict(self, X: Matrix) -> Vector:

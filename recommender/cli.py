@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ParamSpec
 
 import typer
 from rich.console import Console
 
 from recommender.errors import RecommenderError, SetupError
 from recommender.progress import Reporter
+
+P = ParamSpec("P")
+_INTERRUPTED = 130
 
 Models = Annotated[list[str], typer.Argument(help="ONNX files, or names of zoo models")]
 StorePath = Annotated[
@@ -35,12 +38,33 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Schedules for TVM from a library of tuned kernels.",
 )
-zoo_app = typer.Typer(no_args_is_help=True, help="The models that the library was made from.")
+zoo_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The models that the library was made from."
+)
 app.add_typer(zoo_app, name="zoo")
 
 
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """An expected failure of a command is one line on stderr and an exit code of its kind."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except RecommenderError as exc:
+            print(f"error: {exc}", file=sys.stderr)
+            raise typer.Exit(exc.exit_code) from exc
+        except KeyboardInterrupt as exc:
+            print("interrupted; finished measurements are kept", file=sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from exc
+
+    return run
+
+
+@guarded
 def recommend(
     model: Annotated[str, typer.Argument(help="an ONNX file, or the name of a zoo model")],
     top_k: Annotated[int, typer.Option("--top-k", help="candidates to measure per kernel")] = 5,
@@ -103,6 +127,7 @@ def recommend(
 
 
 @app.command()
+@guarded
 def tune(
     models: Models,
     trials: Annotated[int, typer.Option(min=1, help="trials per kernel")] = 64,
@@ -125,6 +150,7 @@ def tune(
 
 
 @app.command()
+@guarded
 def collect(
     models: Models,
     per_kernel: Annotated[int, typer.Option(min=1, help="candidates to measure per kernel")] = 40,
@@ -147,6 +173,7 @@ def collect(
 
 
 @app.command()
+@guarded
 def train(
     target: TargetOption = "host",
     threads: Threads = None,
@@ -175,6 +202,7 @@ def train(
 
 
 @app.command()
+@guarded
 def evaluate(
     target: TargetOption = "host",
     threads: Threads = None,
@@ -198,6 +226,7 @@ def evaluate(
 
 
 @app.command()
+@guarded
 def doctor() -> None:
     """Check the installation, and say how to mend what is wrong."""
     from recommender.doctor import Verdict, examine
@@ -218,6 +247,7 @@ def zoo_list() -> None:
 
 
 @zoo_app.command("export")
+@guarded
 def zoo_export(
     name: Annotated[str, typer.Argument()],
     output: Annotated[Path | None, typer.Option("-o", help="[default: NAME.onnx]")] = None,
@@ -239,32 +269,14 @@ def _reporter(quiet: bool, verbose: bool) -> Reporter:
 
 def recommend_main() -> None:
     """Entry point of `recommend`."""
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command(name="recommend")(recommend)
-    run(single)
+    single()
 
 
 def main() -> None:
     """Entry point of `recommender`."""
-    run(app)
-
-
-def run(command: Callable[..., Any]) -> None:
-    """Run a command; an expected failure is one line on stderr and an exit code of its kind."""
-    try:
-        command()
-    except RecommenderError as exc:
-        print(f"error: {exc}", file=sys.stderr)
-        sys.stderr.flush()
-        _exit(exc.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; finished measurements are kept", file=sys.stderr)
-        _exit(130)
-
-
-def _exit(code: int) -> None:
-    sys.stdout.flush()
-    os._exit(code) if code == 130 else sys.exit(code)
+    app()
 
 
 app.command()(recommend)

@@ -6,7 +6,8 @@ import contextlib
 import io
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,7 @@ def _fix_input(inputs: Mapping[str, onnx.TensorShapeProto], name: str, shape: Se
         raise UsageError(f"--input-shape: no input {name!r}; the model has {', '.join(inputs)}")
     if inputs[name].dim and len(inputs[name].dim) != len(shape):
         raise UsageError(f"--input-shape: {name!r} has {len(inputs[name].dim)} dimensions, not {len(shape)}")
-    del inputs[name].dim[:]
-    for size in shape:
-        inputs[name].dim.add().dim_value = size
+    _set_shape(inputs[name], shape)
 
 
 def _refuse_open_dims(proto: onnx.ModelProto) -> None:
@@ -160,7 +159,7 @@ def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
                 "session.optimized_model_external_initializers_file_name", "folded.data"
             )
         try:
-            onnxruntime.InferenceSession(
+            session = onnxruntime.InferenceSession(
                 source,
                 options,
                 providers=["CPUExecutionProvider"],
@@ -168,7 +167,19 @@ def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
             )
         except Exception as exc:  # ORT raises bare Exception subclasses that it does not export
             raise ModelError(f"{name} is not a valid model: {_first_line(exc)}") from exc
-        return onnx.load(str(target))
+        folded = onnx.load(str(target))
+    for value, output in zip(folded.graph.output, session.get_outputs(), strict=True):
+        _set_shape(value.type.tensor_type.shape, output.shape)
+    return folded
+
+
+def _set_shape(shape: onnx.TensorShapeProto, sizes: Sequence[int | str | None]) -> None:
+    """Replace a tensor's dimensions; those that are not known stay open."""
+    del shape.dim[:]
+    for size in sizes:
+        dim = shape.dim.add()
+        if isinstance(size, int):
+            dim.dim_value = size
 
 
 def _serialized(proto: onnx.ModelProto, folder: Path) -> bytes | str:
@@ -194,7 +205,11 @@ def import_model(model: OnnxModel) -> IRModule:
     """
     printed = io.StringIO()  # the importer prints its errors on stdout
     try:
-        with _layout_transparent_operators(), contextlib.redirect_stdout(printed):
+        with (
+            _layout_transparent_operators(),
+            contextlib.redirect_stdout(printed),
+            _checker_silence(),
+        ):
             return importer.from_onnx(model.proto, keep_params_in_input=False)
     except tvm.error.OpNotImplemented as exc:
         raise ModelError(f"TVM cannot import these operators: {_operators_in(exc)}") from exc
@@ -205,10 +220,7 @@ def import_model(model: OnnxModel) -> IRModule:
 
 
 def _operators_in(exc: Exception) -> str:
-    text = str(exc)
-    names = re.findall(r"'([\w.:]+)'|\"([\w.:]+)\"", text)
-    found = sorted({a or b for a, b in names})
-    return ", ".join(found) if found else _first_line(exc)
+    return ", ".join(sorted(name.strip() for name in _first_line(exc).rpartition(":")[2].split(",")))
 
 
 def _first_line(exc: BaseException) -> str:
@@ -270,7 +282,7 @@ _TRANSPARENT: Mapping[str, Json] = {
 
 
 @contextlib.contextmanager
-def _layout_transparent_operators():  # type: ignore[no-untyped-def]
+def _layout_transparent_operators() -> Iterator[None]:
     """Let the importer use the converters above; it offers no other way to replace one."""
     original = importer._get_convert_map
     importer._get_convert_map = lambda *args: {**original(*args), **_TRANSPARENT}
@@ -278,3 +290,11 @@ def _layout_transparent_operators():  # type: ignore[no-untyped-def]
         yield
     finally:
         importer._get_convert_map = original
+
+
+@contextlib.contextmanager
+def _checker_silence() -> Iterator[None]:
+    """The importer turns onnx.checker's complaints into warnings; ONNX Runtime took the model already."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -44,18 +44,18 @@ def _target_config(text: str) -> dict[str, Json]:
         text = Path(text[1:]).read_text()
     if text.startswith("{"):
         config = json.loads(text)
-    elif "/" in text.split()[0]:
+    elif "/" in text.partition(" ")[0]:
         config = json.loads(str(Target({"tag": text}).export()).replace("'", '"'))
     else:
         config = _legacy_config(text)
-    if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
+    if not isinstance(config, dict) or not config.get("kind"):
         raise ValueError("a target needs a kind")
     return config
 
 
 def _legacy_config(text: str) -> dict[str, Json]:
     """The old string form, `llvm -mcpu=znver4 -mattr=+avx2`, which TVM itself no longer reads."""
-    kind, *options = shlex.split(text)
+    kind, *options = shlex.split(text) or [""]
     config: dict[str, Json] = {"kind": kind}
     words = iter(options)
     for word in words:

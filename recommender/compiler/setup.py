@@ -17,21 +17,23 @@ from recommender.errors import SetupError, UsageError
 
 TVM_VERSION = "0.27.0.post1"
 FFI_BELOW = (0, 1, 15)
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores() -> int:
     """Cores this process may use: the affinity mask, cut down by a cgroup quota if there is one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return cores if quota is None else max(1, min(cores, int(quota + 0.5)))
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
+    """Cores that a cgroup (a container) allows, or None when it sets no limit."""
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit, period = CGROUP_QUOTA.read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError):
         return None
-    return None if limit == "max" else int(limit) / int(period)
 
 
 def check_versions() -> None:

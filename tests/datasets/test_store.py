@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,23 +57,28 @@ def test_a_candidate_is_kept_once(tmp_path: Path) -> None:
         assert [m.outcome.seconds for m in store.measurements()] == [(5e-3,)]
 
 
-def _write(path: Path, worker: int) -> None:
-    with Store(path) as store:
-        for i in range(50):
-            store.add(measurement(workload=f"{worker}-{i}"))
+_WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from recommender.datasets.store import Store
+path, worker = Path(sys.argv[1]), sys.argv[2]
+with Store(path) as store:
+    (template,) = [m for m in store.measurements("w")]
+    for i in range(50):
+        store.add(replace(template, workload=f"{worker}-{i}"))
+"""
 
 
 def test_two_processes_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_write, args=(tmp_path / "s.db", n)) for n in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add(measurement())
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(n)]) for n in range(2)]
 
-    assert [w.exitcode for w in workers] == [0, 0]
-    with Store(tmp_path / "s.db") as store:
-        assert len(list(store.measurements())) == 100
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    with Store(path) as store:
+        assert len(list(store.measurements())) == 101
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

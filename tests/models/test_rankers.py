@@ -26,7 +26,7 @@ RANKERS = [
     BoostedRanker("pairwise", rounds=60),
     BoostedRanker("ndcg", rounds=60),
 ]
-LEARNERS = RANKERS[3:]
+LEARNERS = RANKERS[4:]  # what makes a schedule good is not linear, here as in truth
 
 
 def rows(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,13 +54,12 @@ class TestEveryRanker:
 
 
 @pytest.mark.parametrize("ranker", LEARNERS, ids=repr)
-def test_a_learner_beats_chance_on_unseen_workloads(ranker: Any) -> None:
-    scores = clone(ranker).fit(*rows(0)).predict(rows(1)[0])
-    truth = rows(1)[1]
+def test_a_learner_picks_better_than_chance_on_unseen_workloads(ranker: Any) -> None:
+    X, truth, groups = rows(1)
+    scores = clone(ranker).fit(*rows(0)).predict(X)
 
-    ok = np.isfinite(truth)
-    linear = isinstance(ranker, baselines.LinearRanker)
-    assert np.corrcoef(scores[ok], truth[ok])[0, 1] > (-0.2 if linear else 0.6)
+    picks = [np.nan_to_num(truth[groups == g], nan=6.0)[np.argmin(scores[groups == g])] for g in range(20)]
+    assert np.mean(picks) < 0.5 * np.nanmean(truth)
 
 
 def card(**changes: Any) -> RankerCard:

@@ -54,8 +54,9 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
         ([good, "--input-shape", "z:1,2"], 2, "no input 'z'"),
         ([good, "--dim", "batch"], 2, "--dim"),
         ([good, "-o", "taken"], 8, "--force"),
-        ([good, "-o", "no/such/folder"], 8, "cannot be written"),
+        ([good, "-o", "no/such/folder"], 8, "is not a folder that can be written"),
         ([good, "--store", "broken.onnx"], 7, "cannot be opened"),
+        ([good, "--store", store, "--budget-seconds", "0.01"], 4, "no time was left"),
         ([good, "--store", store, "--target", "llvm -mcpu=core-avx2"], 7, "has nothing for core-avx2"),
     ]
     before = sorted(p.name for p in tmp_path.iterdir())

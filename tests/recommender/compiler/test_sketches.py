@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.compiler.sketches import DesignSpace, ReplayError, schedule_of
 from recommender.session import Machine, PreparedModel, prepare_named
-from recommender.vocabulary import Donor, SampledTile, Schedule, Sketch
+from recommender.vocabulary import Donor, SampledLocation, SampledTile, Schedule, Sketch
 from tests.conftest import small_convnet
 
 pytestmark = pytest.mark.tvm
@@ -26,8 +26,11 @@ def models(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> list[P
     return prepared
 
 
-def spaces(models: list[PreparedModel]) -> list[tuple[PreparedModel, int]]:
-    return [(model, i) for model in models for i in range(len(model.kernels))]
+def assert_taken(given: Schedule, replayed: Schedule) -> None:
+    """Tiles and choices were taken as given; TVM moves a location that does not exist to one that does."""
+    assert replayed.sketch == given.sketch
+    for sample, wanted, taken in zip(given.sketch.samples, given.decisions, replayed.decisions, strict=True):
+        assert isinstance(sample, SampledLocation) or taken == wanted
 
 
 def test_every_fallback_of_every_workload_replays(models: list[PreparedModel], machine: Machine) -> None:
@@ -36,7 +39,7 @@ def test_every_fallback_of_every_workload_replays(models: list[PreparedModel], m
             space = model.spaces[kernel.workload.key]
             for candidate in fallback_candidates(kernel.workload, machine.hardware)[::7]:
                 replayed = space.replay(candidate.schedule)
-                assert schedule_of(replayed.trace) == candidate.schedule
+                assert_taken(candidate.schedule, schedule_of(replayed.trace))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -51,7 +54,7 @@ def test_every_transfer_replays(models: list[PreparedModel], machine: Machine, d
 
     for candidate in transfer_candidates(kernel.workload, [donor])[:3]:
         replayed = target.spaces[kernel.workload.key].replay(candidate.schedule)
-        assert schedule_of(replayed.trace) == candidate.schedule
+        assert_taken(candidate.schedule, schedule_of(replayed.trace))
 
 
 def test_decisions_for_another_extent_are_refused(models: list[PreparedModel], machine: Machine) -> None:
