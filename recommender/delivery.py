@@ -77,7 +77,14 @@ class OutputFolder:
             raise OutputError(f"{parent} is not a folder that can be written; give another with -o")
         if not any(shutil.which(name) for name in ("g++", "gcc", "clang++", "clang", "cc", "c++")):
             raise SetupError("no C compiler on PATH, which TVM links with; run: apt-get install g++")
+        _remove_leftovers(path)
         return cls(path, force)
+
+    def stage(self) -> Path:
+        """A new folder beside the output folder, named after this process."""
+        return Path(
+            tempfile.mkdtemp(prefix=f".{self.path.name}-{os.getpid()}-", dir=self.path.absolute().parent)
+        )
 
     def put(self, staged: Path) -> None:
         """Move a complete folder into place."""
@@ -88,6 +95,14 @@ class OutputFolder:
             staged.replace(self.path)
         except OSError as exc:
             raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed runs left beside the output folder; their process ids are in the names."""
+    for leftover in path.absolute().parent.glob(f".{path.name}-*-*"):
+        pid = leftover.name.removeprefix(f".{path.name}-").partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def deliver(
@@ -108,7 +123,7 @@ def deliver(
         VerificationError: neither build computes what ONNX Runtime computes.
         OutputError: the folder cannot be written.
     """
-    staged = Path(tempfile.mkdtemp(prefix=f".{folder.path.name}-", dir=folder.path.absolute().parent))
+    staged = folder.stage()
     try:
         builds = _compile(staged, model, choices, machine, options, reporter)
         clock.lap("compile")
