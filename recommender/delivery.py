@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recommender.errors import OutputError, SetupError, VerificationError
-from recommender.harness.client import WorkerClient, WorkerFailure
+from recommender.harness.client import WorkerFailure
+from recommender.harness.latency import Latency, compare_models
 from recommender.progress import Reporter
 from recommender.report import Report, markdown, report_json
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Json, Schedule
 
 if TYPE_CHECKING:
-    from recommender.harness.latency import Latency
     from recommender.job import Choice, Clock, Options
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
 _BUDGET_SECONDS = 8.0
-_TIMEOUT_SECONDS = 3600.0
 _RUN_PY = '''\
 """Runs the compiled model on random inputs. It needs apache-tvm {tvm}, and nothing of the recommender.
 
@@ -181,21 +180,17 @@ def _compare(
     with tempfile.TemporaryDirectory(prefix="recommend-") as temporary:
         path = Path(temporary) / "model.onnx"
         onnx.save(model.onnx.proto, str(path), save_as_external_data=model.onnx.is_large)
-        with WorkerClient(machine.threads) as client:
-            try:
-                result: dict[str, Latency] = client.call(
-                    "compare_models",
-                    {name: str(build) for name, build in builds.items()},
-                    str(path),
-                    model.onnx.inputs,
-                    budget,
-                    machine.threads,
-                    "ort" in options.baselines,
-                    timeout_seconds=_TIMEOUT_SECONDS,
-                )
-            except WorkerFailure as exc:
-                raise VerificationError(f"the compiled model cannot be run: {exc}") from exc
-    return result
+        try:
+            return compare_models(
+                builds,
+                path,
+                model.onnx.inputs,
+                threads=machine.threads,
+                budget_seconds=budget,
+                time_reference="ort" in options.baselines,
+            )
+        except WorkerFailure as exc:
+            raise VerificationError(f"the compiled model cannot be run: {exc}") from exc
 
 
 def _better(latencies: Mapping[str, Latency]) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from recommender.harness.latency import Latency
 from recommender.vocabulary import Candidate, Hardware, Json, Outcome
-
-if TYPE_CHECKING:
-    from recommender.harness.latency import Latency
 
 REPORT_VERSION = 1
 

@@ -240,6 +240,15 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class ModelInput:
+    """An input of a model whose shape is fixed; `dtype` is numpy's name of the type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class Kernel:
     """A workload as it occurs in one model."""
 

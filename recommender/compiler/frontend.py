@@ -21,21 +21,12 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from recommender.errors import ModelError, UsageError
-from recommender.vocabulary import Json
+from recommender.vocabulary import Json, ModelInput
 
 # ORT's basic level folds constants and removes what does nothing; this one of its passes would turn
 # BERT's matrix products into Gemm between reshapes, which costs their fusion.
 _UNWANTED_OPTIMIZERS = ["MatMulAddFusion"]
 _PROTOBUF_BYTES = (1 << 31) - (1 << 20)
-
-
-@dataclass(frozen=True)
-class ModelInput:
-    """A graph input after its shape was fixed; `dtype` is numpy's name of the type."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class WorkerClient:
         """Workers run TVM with `threads` threads and at most `memory_bytes` of their own memory."""
         self._arguments = (str(threads), str(memory_bytes))
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self.generation = 0
         """How often a process was started: whatever an earlier one held is gone."""
 
@@ -55,12 +56,8 @@ class WorkerClient:
         """Kill the process."""
         self.kill()
 
-    def start(self) -> None:
-        """Start the process unless it runs already.
-
-        Raises:
-            WorkerCrashed: it died before it was ready.
-        """
+    def spawn(self) -> None:
+        """Start the process unless it runs already, without waiting until it is ready."""
         if self._process is not None and self._process.poll() is None:
             return
         ours, theirs = multiprocessing.Pipe()
@@ -73,8 +70,19 @@ class WorkerClient:
                 stderr=subprocess.DEVNULL,
             )
         self._connection = ours
+        self._ready = False
         self.generation += 1
-        self._receive(_START_SECONDS)
+
+    def start(self) -> None:
+        """Start the process unless it runs already, and wait until it is ready.
+
+        Raises:
+            WorkerCrashed: it died before it was ready.
+        """
+        self.spawn()
+        if not self._ready:
+            self._receive(_START_SECONDS)
+            self._ready = True
 
     def call(
         self,

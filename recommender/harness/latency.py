@@ -1,25 +1,31 @@
-"""Times whole models against each other, interleaved, and compares what they compute.
+"""Times whole models against each other in turns, and compares what they compute.
 
-Runs inside a worker: nothing else of the project is loaded there that could disturb the timing.
+Each model lives in a process of its own, and rests before the next one's turn: while TVM's idle threads
+still spin, ONNX Runtime takes 15 ms for mobilenet_v2 instead of 4.1 (docs/decisions.md).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
-import onnxruntime
-import tvm
-from numpy.typing import NDArray
-from tvm import relax
 
-from recommender.compiler.frontend import ModelInput
+from recommender.harness.client import CallFailed, WorkerClient
+from recommender.harness.contestant import Array
+from recommender.vocabulary import ModelInput
 
-Arrays = Mapping[str, NDArray[np.generic]]
-_SETTLE_SECONDS = 0.05
+_OPEN_SECONDS = 300.0
+_RUN_SECONDS = 600.0
+_TURN_SECONDS = 0.3
+_SETTLE_SECONDS = 0.3
+"""TVM's idle threads spin for 0.15 s after a run: the next turn must not begin before they sleep."""
+_ROUNDS = (3, 7)
+REFERENCE = "ort"
 
 
 @dataclass(frozen=True)
@@ -39,96 +45,91 @@ class Latency:
 
 
 def compare_models(
-    libraries: Mapping[str, str],
-    onnx_path: str,
+    libraries: Mapping[str, Path],
+    onnx_path: Path,
     inputs: Sequence[ModelInput],
-    budget_seconds: float,
+    *,
     threads: int,
-    time_ort: bool,
+    budget_seconds: float,
+    time_reference: bool,
 ) -> dict[str, Latency]:
-    """Run compiled models and ONNX Runtime on the same inputs; time them in turns.
+    """Run compiled models and ONNX Runtime on the same inputs; time them in turns (A B A B ...).
 
     Without a budget nothing is timed. ONNX Runtime appears under the name "ort" if it is to be timed.
+
+    Raises:
+        WorkerFailure: a model cannot be opened or run.
     """
-    session = _session(onnx_path, threads)
-    arrays, expected = _reference(session, inputs)
-    runs: dict[str, Callable[[], object]] = {}
-    differences = {"ort": 0.0}
-    for name, path in libraries.items():
-        runs[name], outputs = _open(path, arrays)
-        differences[name] = _worst_difference(outputs, expected)
-    if time_ort:
-        runs["ort"] = lambda: session.run(None, arrays)
-    seconds = _interleave(runs, budget_seconds) if budget_seconds else {name: [] for name in runs}
-    return {name: Latency(tuple(seconds[name]), differences[name]) for name in runs}
+    with ExitStack() as stack:
+        reference = stack.enter_context(WorkerClient(threads))
+        clients = {name: stack.enter_context(WorkerClient(threads)) for name in libraries}
+        for client in (reference, *clients.values()):
+            client.spawn()  # they start side by side
+        arrays, expected = _reference(reference, onnx_path, inputs, threads)
+        differences = {REFERENCE: 0.0}
+        for name, client in clients.items():
+            outputs = client.call(
+                "open_library", str(libraries[name].absolute()), arrays, timeout_seconds=_OPEN_SECONDS
+            )
+            differences[name] = worst_difference(outputs, expected)
+        if time_reference:
+            clients[REFERENCE] = reference
+        seconds = _take_turns(clients, budget_seconds) if budget_seconds else {}
+        return {name: Latency(tuple(seconds.get(name, ())), differences[name]) for name in clients}
 
 
 def _reference(
-    session: onnxruntime.InferenceSession, inputs: Sequence[ModelInput]
-) -> tuple[dict[str, NDArray[np.generic]], list[NDArray[np.generic]]]:
-    """Inputs and what ONNX Runtime makes of them; integers are indices into tables of unknown size."""
-    for highest in (100, 2):
-        arrays = {i.name: _random_input(i, highest) for i in inputs}
+    client: WorkerClient, onnx_path: Path, inputs: Sequence[ModelInput], threads: int
+) -> tuple[dict[str, Array], list[Array]]:
+    """Inputs, and what ONNX Runtime makes of them. Integers are indices into tables of unknown size."""
+    for highest in (100, 2, 1):
+        arrays = {i.name: random_input(i, highest) for i in inputs}
         try:
-            return arrays, session.run(None, arrays)
-        except Exception:  # ORT raises bare Exception subclasses; an index may be out of range
-            continue
-    arrays = {i.name: _random_input(i, 1) for i in inputs}
-    return arrays, session.run(None, arrays)
+            return arrays, client.call(
+                "open_onnx", str(onnx_path), arrays, threads, timeout_seconds=_OPEN_SECONDS
+            )
+        except CallFailed:
+            if highest == 1:
+                raise
+    raise AssertionError("unreachable")
 
 
-def _random_input(model_input: ModelInput, highest: int) -> NDArray[np.generic]:
+def random_input(model_input: ModelInput, highest: int) -> Array:
+    """Normal numbers, or integers below `highest`, the same every time."""
     rng = np.random.default_rng(0)
     if model_input.dtype.startswith("float"):
         return rng.standard_normal(model_input.shape, dtype=np.float32).astype(model_input.dtype)
     return rng.integers(0, highest, model_input.shape).astype(model_input.dtype)
 
 
-def _session(onnx_path: str, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(onnx_path, options, providers=["CPUExecutionProvider"])
-
-
-def _open(path: str, inputs: Arrays) -> tuple[Callable[[], object], list[NDArray[np.generic]]]:
-    machine = relax.VirtualMachine(tvm.runtime.load_module(path), tvm.cpu())
-    tensors = [tvm.runtime.tensor(value) for value in inputs.values()]
-    function = machine["main"]
-    result = function(*tensors)
-    outputs = [result] if hasattr(result, "numpy") else list(result)
-    return lambda: function(*tensors), [output.numpy() for output in outputs]
-
-
-def _worst_difference(outputs: list[NDArray[np.generic]], expected: list[NDArray[np.generic]]) -> float:
+def worst_difference(outputs: Sequence[Array], expected: Sequence[Array]) -> float:
+    """Largest gap over all outputs, as a share of the output's largest magnitude; infinite if unlike."""
+    if len(outputs) != len(expected):
+        return float("inf")
     worst = 0.0
     for actual, reference in zip(outputs, expected, strict=True):
         if actual.shape != reference.shape or not np.array_equal(np.isfinite(actual), np.isfinite(reference)):
             return float("inf")
         finite = np.isfinite(reference)
         scale = float(np.max(np.abs(reference[finite]), initial=0.0)) or 1.0
-        gap = np.abs(actual[finite].astype(np.float64) - reference[finite])
+        gap = np.abs(actual[finite].astype(np.float64) - reference[finite].astype(np.float64))
         worst = max(worst, float(np.max(gap, initial=0.0)) / scale)
     return worst
 
 
-def _interleave(runs: Mapping[str, Callable[[], object]], budget_seconds: float) -> dict[str, list[float]]:
-    """Rounds of A B A B ...; each turn warms up once and pauses first, so that the other's threads rest."""
-    first = {name: _time(run) for name, run in runs.items()}
-    turn = {name: max(1, min(10, int(0.1 / max(seconds, 1e-5)))) for name, seconds in first.items()}
-    round_seconds = sum((turn[n] + 1) * first[n] + _SETTLE_SECONDS for n in runs)
-    rounds = max(3, min(15, int(budget_seconds / round_seconds)))
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+def _take_turns(clients: Mapping[str, WorkerClient], budget_seconds: float) -> dict[str, list[float]]:
+    """Each turn fills about `_TURN_SECONDS`; as many rounds as the budget allows, within bounds."""
+    first = {name: _time(client, 1)[0] for name, client in clients.items()}
+    counts = {name: max(1, min(60, round(_TURN_SECONDS / max(s, 1e-6)))) for name, s in first.items()}
+    round_seconds = sum((counts[name] + 1) * first[name] + _SETTLE_SECONDS for name in clients)
+    rounds = max(_ROUNDS[0], min(_ROUNDS[1], int(budget_seconds / round_seconds)))
+    seconds: dict[str, list[float]] = {name: [] for name in clients}
     for _ in range(rounds):
-        for name, run in runs.items():
-            time.sleep(_SETTLE_SECONDS)
-            if first[name] < 1:
-                run()
-            seconds[name] += [_time(run) for _ in range(turn[name])]
+        for name, client in clients.items():
+            seconds[name] += _time(client, counts[name])
     return seconds
 
 
-def _time(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def _time(client: WorkerClient, count: int) -> list[float]:
+    time.sleep(_SETTLE_SECONDS)
+    return client.call("time_model", count, timeout_seconds=_RUN_SECONDS)  # type: ignore[no-any-return]

@@ -10,9 +10,8 @@ from typing import Any
 
 from tvm.s_tir import Schedule as TirSchedule
 
-from recommender.compiler.frontend import ModelInput
 from recommender.harness.bench import Bench
-from recommender.harness.latency import Latency, compare_models
+from recommender.harness.contestant import Array, Run, open_library, open_onnx, time_runs
 from recommender.harness.search import search, silence
 from recommender.harness.timing import TimingRule
 from recommender.vocabulary import Json, Outcome, Schedule
@@ -28,6 +27,7 @@ class Services:
         """Reports go out on `connection` while a call runs."""
         self._connection = connection
         self._bench: Bench | None = None
+        self._model: Run | None = None
         silence()
 
     @property
@@ -100,17 +100,20 @@ class Services:
         space = self.bench.space(key)
         return search(space, measure, trials=trials, seed=seed, known=known)
 
-    def compare_models(
-        self,
-        libraries: dict[str, str],
-        onnx_path: str,
-        inputs: tuple[ModelInput, ...],
-        budget_seconds: float,
-        threads: int,
-        time_ort: bool,
-    ) -> dict[str, Latency]:
-        """See `latency.compare_models`."""
-        return compare_models(libraries, onnx_path, inputs, budget_seconds, threads, time_ort)
+    def open_library(self, path: str, inputs: dict[str, Array]) -> list[Array]:
+        """Open a compiled model for `time_model`, and return its outputs."""
+        self._model = open_library(path, inputs)
+        return self._model()
+
+    def open_onnx(self, path: str, inputs: dict[str, Array], threads: int) -> list[Array]:
+        """Open an ONNX model for `time_model`, and return its outputs."""
+        self._model = open_onnx(path, inputs, threads)
+        return self._model()
+
+    def time_model(self, count: int) -> list[float]:
+        """See `contestant.time_runs`."""
+        assert self._model is not None, "no model was opened"
+        return time_runs(self._model, count)
 
     def _report(self, *event: Any) -> None:
         self._connection.send(("event", event))

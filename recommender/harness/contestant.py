@@ -1,0 +1,54 @@
+"""A whole model inside a worker of its own: opened once, run on given inputs, timed on demand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.generic]
+Run: TypeAlias = Callable[[], list[Array]]
+
+
+def open_library(path: str, inputs: Mapping[str, Array]) -> Run:
+    """A model that TVM compiled."""
+    import tvm
+    from tvm import relax
+
+    machine = relax.VirtualMachine(tvm.runtime.load_module(path), tvm.cpu())
+    tensors = [tvm.runtime.tensor(value) for value in inputs.values()]
+    function = machine["main"]
+
+    def run() -> list[Array]:
+        result = function(*tensors)
+        return [result.numpy()] if hasattr(result, "numpy") else [r.numpy() for r in result]
+
+    return run
+
+
+def open_onnx(path: str, inputs: Mapping[str, Array], threads: int) -> Run:
+    """An ONNX model under ONNX Runtime at its default level of optimisation."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, dict(inputs))
+
+
+def time_runs(run: Run, count: int) -> list[float]:
+    """Seconds of each of `count` runs. One more comes first that does not count, unless it is long."""
+    first = _seconds(run)
+    if first > 1 and count == 1:
+        return [first]
+    return [_seconds(run) for _ in range(count)]
+
+
+def _seconds(run: Run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
