@@ -15,8 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recommender.job import Options, recommend
+from recommender.job import recommend
 from recommender.progress import Reporter
+from recommender.run import Options
 from recommender.vocabulary import Json
 
 

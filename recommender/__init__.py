@@ -6,23 +6,20 @@ report = recommend("model.onnx", Options(top_k=5))
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recommender.job import Options, recommend
+    from recommender.job import recommend
     from recommender.report import Report
+    from recommender.run import Options
 
 __all__ = ["Options", "Report", "recommend"]
+_HOME = {"Options": "recommender.run", "Report": "recommender.report", "recommend": "recommender.job"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the main job when it is asked for: workers need the package without it."""
-    if name == "Report":
-        from recommender.report import Report
-
-        return Report
-    if name in __all__:
-        from recommender import job
-
-        return getattr(job, name)
-    raise AttributeError(name)
+    if name not in _HOME:
+        raise AttributeError(name)
+    return getattr(import_module(_HOME[name]), name)

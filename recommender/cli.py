@@ -93,11 +93,12 @@ def recommend(
     verbose: Verbose = False,
 ) -> None:
     """Find schedules for an ONNX model and compile it with them."""
-    from recommender import job
+    from recommender.job import recommend as run_main_job
     from recommender.report import kernel_table, latency_lines, report_json
+    from recommender.run import Options
     from recommender.spelling import parse_dim, parse_input_shape
 
-    options = job.Options(
+    options = Options(
         top_k=top_k,
         output=output,
         force=force,
@@ -112,7 +113,7 @@ def recommend(
         seed=seed,
         store=store,
     )
-    report = job.recommend(model, options, _reporter(quiet, verbose))
+    report = run_main_job(model, options, _reporter(quiet, verbose))
     if as_json:
         print(json.dumps(report_json(report)))
         return

@@ -10,18 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from recommender.errors import OutputError, SetupError, VerificationError
 from recommender.harness.client import WorkerFailure
 from recommender.harness.latency import Latency, compare_models
-from recommender.progress import Reporter
-from recommender.report import Report, markdown, report_json
+from recommender.report import KernelReport, Report, markdown, report_json
+from recommender.run import Choice, Options, Run
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Json, Schedule
-
-if TYPE_CHECKING:
-    from recommender.job import Choice, Clock, Options
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
@@ -108,10 +104,7 @@ def deliver(
     folder: OutputFolder,
     model: PreparedModel,
     choices: Sequence[Choice],
-    machine: Machine,
-    options: Options,
-    reporter: Reporter,
-    clock: Clock,
+    run: Run,
 ) -> Report:
     """Compile the model with the chosen schedules, verify and time it, and write everything.
 
@@ -124,14 +117,14 @@ def deliver(
     """
     staged = folder.stage()
     try:
-        builds = _compile(staged, model, choices, machine, options, reporter)
-        clock.lap("compile")
-        latencies = _compare(builds, model, machine, options, reporter)
+        builds = _compile(staged, model, choices, run)
+        run.clock.lap("compile")
+        latencies = _compare(builds, model, run)
         delivered = _better(latencies)
-        clock.lap("verify")
+        run.clock.lap("verify")
         shutil.copyfile(builds[delivered], staged / "model.so")
-        report = _report(folder, model, choices, machine, options, clock, latencies, delivered)
-        _write(staged, report, model, choices, machine)
+        report = _report(folder, model, choices, run, latencies, delivered)
+        _write(staged, report, model, choices, run.machine)
         for path in staged.glob("build-*.so"):
             path.unlink()
         folder.put(staged)
@@ -140,43 +133,31 @@ def deliver(
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _compile(
-    staged: Path,
-    model: PreparedModel,
-    choices: Sequence[Choice],
-    machine: Machine,
-    options: Options,
-    reporter: Reporter,
-) -> dict[str, Path]:
-    from recommender.compiler import export, hardware
+def _compile(staged: Path, model: PreparedModel, choices: Sequence[Choice], run: Run) -> dict[str, Path]:
+    from recommender.compiler import export, hardware, setup
 
-    target = hardware.target_from_json(machine.target)
+    target = hardware.target_from_json(run.machine.target)
     wanted: dict[str, dict[str, Schedule]] = {
         "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
         "fallback": {c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices},
     }
-    if "untuned" in options.baselines:
+    if "untuned" in run.options.baselines:
         wanted["untuned"] = {}
     builds = {}
     for name, schedules in wanted.items():
-        reporter.say(f"compiling {model.name} ({name})", level=2)
+        run.reporter.say(f"compiling {model.name} ({name})", level=2)
         builds[name] = staged / f"build-{name}.so"
-        export.compile_model(model.lowered, model.spaces, schedules, target, builds[name])
+        with setup.native_silence():
+            export.compile_model(model.lowered, model.spaces, schedules, target, builds[name])
     return builds
 
 
-def _compare(
-    builds: Mapping[str, Path],
-    model: PreparedModel,
-    machine: Machine,
-    options: Options,
-    reporter: Reporter,
-) -> dict[str, Latency]:
+def _compare(builds: Mapping[str, Path], model: PreparedModel, run: Run) -> dict[str, Latency]:
     """Outputs and latencies of the builds; without measuring, outputs only."""
     import onnx
 
-    budget = _BUDGET_SECONDS if options.measure else 0.0
-    reporter.say("timing the model", level=2)
+    budget = _BUDGET_SECONDS if run.options.measure else 0.0
+    run.reporter.say("timing the model", level=2)
     with tempfile.TemporaryDirectory(prefix="recommend-") as temporary:
         path = Path(temporary) / "model.onnx"
         onnx.save(model.onnx.proto, str(path), save_as_external_data=model.onnx.is_large)
@@ -185,9 +166,9 @@ def _compare(
                 builds,
                 path,
                 model.onnx.inputs,
-                threads=machine.threads,
+                threads=run.machine.threads,
                 budget_seconds=budget,
-                time_reference="ort" in options.baselines,
+                time_reference="ort" in run.options.baselines,
             )
         except WorkerFailure as exc:
             raise VerificationError(f"the compiled model cannot be run: {exc}") from exc
@@ -213,14 +194,11 @@ def _report(
     folder: OutputFolder,
     model: PreparedModel,
     choices: Sequence[Choice],
-    machine: Machine,
-    options: Options,
-    clock: Clock,
+    run: Run,
     latencies: dict[str, Latency],
     delivered: str,
 ) -> Report:
-    from recommender.job import kernel_report
-
+    machine, options = run.machine, run.options
     return Report(
         model=model.name,
         folder=str(folder.path),
@@ -229,10 +207,29 @@ def _report(
         pipeline=machine.pipeline,
         options=_options_json(options),
         versions={name: metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi", "numpy")},
-        stages_seconds=dict(clock.stages) if options.measure else {},
-        kernels=tuple(kernel_report(choice) for choice in choices),
+        stages_seconds=dict(run.clock.stages) if options.measure else {},
+        kernels=tuple(_kernel_report(choice) for choice in choices),
         latencies=latencies,
         delivered=delivered,
+    )
+
+
+def _kernel_report(choice: Choice) -> KernelReport:
+    """One row of the report."""
+    kernel, chosen = choice.ranked.kernel, choice.chosen
+    rank = next((t.rank for t in choice.tried if t.candidate.schedule == chosen.schedule), None)
+    return KernelReport(
+        name=kernel.name,
+        workload=kernel.workload.key,
+        kernel_class=kernel.workload.kernel_class,
+        extents=kernel.workload.extents,
+        calls=kernel.calls,
+        candidates=len(choice.ranked.candidates),
+        fallback=choice.fallback,
+        best=choice.best,
+        chosen=chosen,
+        rank=rank,
+        tried=choice.tried,
     )
 
 
@@ -250,7 +247,7 @@ def _options_json(options: Options) -> Json:
 def _write(
     staged: Path, report: Report, model: PreparedModel, choices: Sequence[Choice], machine: Machine
 ) -> None:
-    from recommender.compiler import export, hardware
+    from recommender.compiler import export, hardware, setup
 
     target = hardware.target_from_json(machine.target)
     records = {}
@@ -259,7 +256,8 @@ def _write(
         outcome = choice.fallback if report.delivered == "fallback" else choice.best
         seconds = outcome.median_seconds if outcome else 1.0
         records[choice.ranked.kernel.workload.key] = (schedule.schedule, seconds)
-    export.write_database(staged, model.spaces, records, target)
+    with setup.native_silence():
+        export.write_database(staged, model.spaces, records, target)
     (staged / "report.json").write_text(json.dumps(report_json(report), indent=1) + "\n")
     (staged / "report.md").write_text(markdown(report))
     lines = "\n".join(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,15 @@ import numpy as np
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import SHIPPED, Data, load_data, user_store_path
 from recommender.delivery import OutputFolder, deliver
-from recommender.errors import DataError, NothingMeasuredError, UsageError
+from recommender.errors import DataError, NothingMeasuredError
 from recommender.features import encode
 from recommender.harness.measurer import Task
 from recommender.harness.timing import TimingRule
 from recommender.models.active import ranker_without
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
-from recommender.report import KernelReport, Report, Tried
+from recommender.report import Report, Tried
+from recommender.run import Choice, Clock, Options, Ranked, Run
 from recommender.session import Machine, PreparedModel, prepare_named, this_machine
 from recommender.vocabulary import Candidate, Donor, Kernel, Outcome
 from recommender.workspace import Workspace, open_workspace
@@ -30,113 +30,37 @@ _FINAL = TimingRule(repeats=9, repeat_seconds=0.005)
 """The second bank of times, on which a winner is compared with the fallback and reported."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `recommend` can be told; the command line has a flag for each."""
-
-    top_k: int = 5
-    output: Path | None = None
-    force: bool = False
-    measure: bool = True
-    target: str = "host"
-    threads: int | None = None
-    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    dims: dict[str, int] = field(default_factory=dict)
-    exclude_models: tuple[str, ...] = ()
-    baselines: tuple[str, ...] = ()
-    budget_seconds: float | None = None
-    seed: int = 0
-    store: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Check what can be checked without the model.
-
-        Raises:
-            UsageError: a value out of its range.
-        """
-        if self.top_k < 1:
-            raise UsageError(f"--top-k must be 1 or more, but got {self.top_k}")
-        if self.budget_seconds is not None and self.budget_seconds <= 0:
-            raise UsageError(f"--budget-seconds must be positive, but got {self.budget_seconds}")
-        unknown = set(self.baselines) - {"untuned", "ort"}
-        if unknown:
-            raise UsageError(f"--baseline is untuned or ort, but got {', '.join(sorted(unknown))}")
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A kernel with its candidates, best predicted first, and the schedule it must beat."""
-
-    kernel: Kernel
-    fallback: Candidate
-    candidates: tuple[Candidate, ...]
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen for a kernel, with what was tried for it."""
-
-    ranked: Ranked
-    chosen: Candidate
-    fallback: Outcome | None
-    best: Outcome | None
-    tried: tuple[Tried, ...] = ()
-
-
 def recommend(model: str | Path, options: Options | None = None, reporter: Reporter | None = None) -> Report:
     """Find schedules for a model's kernels, compile it with them, and write the output folder.
 
     Raises:
         RecommenderError: one of its kinds; nothing is left in the output folder then.
     """
-    options, reporter = options or Options(), reporter or Reporter(0)
-    clock = Clock()
+    options, clock = options or Options(), Clock()
     folder = OutputFolder.claim(model, options.output, options.force)
-    machine = this_machine(options.target, options.threads)
-    prepared = prepare_named(str(model), machine, options.input_shapes, options.dims)
+    run = Run(this_machine(options.target, options.threads), options, reporter or Reporter(0), clock)
+    prepared = prepare_named(str(model), run.machine, options.input_shapes, options.dims)
     clock.lap("import")
-    reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {machine.hardware.id}")
-    ranked = rank_kernels(prepared, machine, options, reporter)
+    run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
+    ranked = rank_kernels(prepared, run)
     clock.lap("rank")
-    choices = measure_kernels(prepared, ranked, machine, options, reporter, clock)
+    choices = measure_kernels(prepared, ranked, run)
     clock.lap("measure")
-    return deliver(folder, prepared, choices, machine, options, reporter, clock)
+    return deliver(folder, prepared, choices, run)
 
 
-class Clock:
-    """Wall time of the stages of a run."""
-
-    def __init__(self) -> None:
-        """Start now."""
-        self._start = self._last = time.monotonic()
-        self.stages: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        """What passed since the last lap belongs to `stage`."""
-        now = time.monotonic()
-        self.stages[stage] = now - self._last
-        self._last = now
-
-    @property
-    def total_seconds(self) -> float:
-        """Since the start."""
-        return time.monotonic() - self._start
-
-
-def rank_kernels(
-    model: PreparedModel, machine: Machine, options: Options, reporter: Reporter
-) -> list[Ranked]:
+def rank_kernels(model: PreparedModel, run: Run) -> list[Ranked]:
     """Candidates of every kernel, ranked. No TVM, no measuring.
 
     Raises:
         DataError: the library is empty, or made for another target.
     """
+    machine, options = run.machine, run.options
     data = load_data(SHIPPED, options.store or user_store_path())
     donors = data.donors(machine.hardware.id, machine.pipeline, options.exclude_models)
     if not donors:
         raise _no_donors(data, machine)
-    ranker = ranker_without(options.exclude_models, data, machine, options.seed, reporter)
+    ranker = ranker_without(options.exclude_models, data, machine, options.seed, run.reporter)
     return [rank_kernel(kernel, donors, ranker, machine) for kernel in model.kernels]
 
 
@@ -170,14 +94,7 @@ def _no_donors(data: Data, machine: Machine) -> DataError:
     )
 
 
-def measure_kernels(
-    model: PreparedModel,
-    ranked: Sequence[Ranked],
-    machine: Machine,
-    options: Options,
-    reporter: Reporter,
-    clock: Clock,
-) -> list[Choice]:
+def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:
     """Measure the first candidates of every kernel and choose; the best predicted one unmeasured.
 
     Finished measurements are in the user's store at once, whatever happens next.
@@ -185,18 +102,18 @@ def measure_kernels(
     Raises:
         NothingMeasuredError: not a single candidate could be timed.
     """
+    options = run.options
     if not options.measure:
         return [Choice(r, r.candidates[0], None, None) for r in ranked]
     choices = []
     with (
-        open_workspace(machine, options.store, "recommend", options.seed) as workspace,
-        reporter.steps("measuring", len(ranked)) as steps,
+        open_workspace(run.machine, options.store, "recommend", options.seed) as workspace,
+        run.reporter.steps("measuring", len(ranked)) as steps,
     ):
         workspace.register(model)
         bench = _KernelBench(model, workspace, options.top_k)
         for r in ranked:
-            late = options.budget_seconds is not None and clock.total_seconds > options.budget_seconds
-            choices.append(Choice(r, r.fallback, None, None) if late else bench.choose(r))
+            choices.append(Choice(r, r.fallback, None, None) if run.is_late else bench.choose(r))
             steps.advance(r.kernel.name)
     if not any(choice.best for choice in choices):
         reasons = [t.outcome.reason for c in choices for t in c.tried if t.outcome.reason]
@@ -257,22 +174,3 @@ class _KernelBench:
         if not best.ok or best.median_seconds > base.median_seconds * (1 - max(base.spread, best.spread)):
             return Choice(ranked, ranked.fallback, base, base, tried)
         return Choice(ranked, winner.candidate, base, best, tried)
-
-
-def kernel_report(choice: Choice) -> KernelReport:
-    """One row of the report."""
-    kernel, chosen = choice.ranked.kernel, choice.chosen
-    rank = next((t.rank for t in choice.tried if t.candidate.schedule == chosen.schedule), None)
-    return KernelReport(
-        name=kernel.name,
-        workload=kernel.workload.key,
-        kernel_class=kernel.workload.kernel_class,
-        extents=kernel.workload.extents,
-        calls=kernel.calls,
-        candidates=len(choice.ranked.candidates),
-        fallback=choice.fallback,
-        best=choice.best,
-        chosen=chosen,
-        rank=rank,
-        tried=choice.tried,
-    )

@@ -47,12 +47,13 @@ class KernelReport:
 
     @property
     def donor_name(self) -> str:
-        """The donor in words: models it comes from and its kernel's extents."""
+        """The donor in words: a model it comes from, how many more, and its kernel's extents."""
         donor = self.chosen.donor
         if donor is None:
             return "(own space)"
-        models = "+".join(sorted(donor.origins)) or "?"
-        return f"{models} {'x'.join(map(str, donor.workload.extents))}"
+        first, *others = sorted(donor.origins) or ["?"]
+        more = f" +{len(others)}" if others else ""
+        return f"{first}{more} {'x'.join(map(str, donor.workload.extents))}"
 
 
 @dataclass(frozen=True)

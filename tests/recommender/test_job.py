@@ -11,9 +11,10 @@ import pytest
 from tvm.s_tir import meta_schedule as ms
 
 from recommender.datasets.store import Store
-from recommender.job import Options, recommend
+from recommender.job import recommend
 from recommender.progress import Reporter
 from recommender.report import Report, report_json
+from recommender.run import Options
 
 pytestmark = pytest.mark.tvm
 

@@ -1,0 +1,103 @@
+"""The values that one run of the main job passes from step to step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recommender.errors import UsageError
+from recommender.progress import Reporter
+from recommender.report import Tried
+from recommender.session import Machine
+from recommender.vocabulary import Candidate, Kernel, Outcome
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `recommend` can be told; the command line has a flag for each."""
+
+    top_k: int = 5
+    output: Path | None = None
+    force: bool = False
+    measure: bool = True
+    target: str = "host"
+    threads: int | None = None
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dims: dict[str, int] = field(default_factory=dict)
+    exclude_models: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
+    budget_seconds: float | None = None
+    seed: int = 0
+    store: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the model.
+
+        Raises:
+            UsageError: a value out of its range.
+        """
+        if self.top_k < 1:
+            raise UsageError(f"--top-k must be 1 or more, but got {self.top_k}")
+        if self.budget_seconds is not None and self.budget_seconds <= 0:
+            raise UsageError(f"--budget-seconds must be positive, but got {self.budget_seconds}")
+        unknown = set(self.baselines) - {"untuned", "ort"}
+        if unknown:
+            raise UsageError(f"--baseline is untuned or ort, but got {', '.join(sorted(unknown))}")
+
+
+class Clock:
+    """Wall time of the stages of a run."""
+
+    def __init__(self) -> None:
+        """Start now."""
+        self._start = self._last = time.monotonic()
+        self.stages: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """What passed since the last lap belongs to `stage`."""
+        now = time.monotonic()
+        self.stages[stage] = now - self._last
+        self._last = now
+
+    @property
+    def total_seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every step needs to know: where it runs, what was asked for, where it reports."""
+
+    machine: Machine
+    options: Options
+    reporter: Reporter
+    clock: Clock
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the budget is spent."""
+        budget = self.options.budget_seconds
+        return budget is not None and self.clock.total_seconds > budget
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A kernel with its candidates, best predicted first, and the schedule it must beat."""
+
+    kernel: Kernel
+    fallback: Candidate
+    candidates: tuple[Candidate, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a kernel, with what was tried for it."""
+
+    ranked: Ranked
+    chosen: Candidate
+    fallback: Outcome | None
+    best: Outcome | None
+    tried: tuple[Tried, ...] = ()
