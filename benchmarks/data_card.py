@@ -11,23 +11,20 @@ from collections import Counter
 from statistics import median
 
 from recommender.datasets.layers import SHIPPED, load_data
-from recommender.datasets.store import Store
 from recommender.models.artefact import SHIPPED as SHIPPED_RANKER
 from recommender.models.artefact import load_ranker
 
 
 def main() -> None:
     data = load_data(SHIPPED)
-    with Store(SHIPPED, read_only=True) as store:
-        hardware = store.hardware()
-    print(f"{SHIPPED.stat().st_size / 1e6:.1f} MB, hardware {', '.join(hardware)}")
+    print(f"{SHIPPED.stat().st_size / 1e6:.1f} MB, hardware {', '.join(data.hardware)}")
     measured = {m.workload for m in data.measurements}
     models = Counter(use.model for use in data.kernels if use.workload in measured)
     print(f"{len(measured)} kernels:", ", ".join(f"{m} {n}" for m, n in sorted(models.items())))
     print("measurements:", dict(Counter((m.source, m.outcome.status.value) for m in data.measurements)))
     print("policies:", dict(Counter(m.policy for m in data.measurements)))
-    for id_ in hardware:
-        donors = data.donors(id_, data.measurements[0].pipeline)
+    for id_, hardware in data.hardware.items():
+        donors = data.donors(hardware, data.measurements[0].pipeline)
         print(
             f"library for {id_}: {len(donors)} schedules of {len({d.workload.key for d in donors})} kernels"
         )

@@ -22,7 +22,7 @@ from recommender.session import prepare_named, this_machine
 def main() -> None:
     machine = this_machine()
     model = prepare_named(sys.argv[1] if len(sys.argv) > 1 else "resnet50", machine)
-    donors = load_data(SHIPPED).donors(machine.hardware.id, machine.pipeline)
+    donors = load_data(SHIPPED).donors(machine.hardware, machine.pipeline)
     ranker, _ = load_ranker(SHIPPED_RANKER)
     seconds = {"making": 0.0, "encoding": 0.0, "ranking": 0.0}
     total = 0

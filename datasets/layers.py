@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import platformdirs
 from recommender.datasets.library import build_library
 from recommender.datasets.records import KernelUse, Measurement
 from recommender.datasets.store import Store
-from recommender.vocabulary import Donor, Workload
+from recommender.errors import DataError
+from recommender.vocabulary import Donor, Hardware, Workload
 
 SHIPPED = Path(__file__).parent / "shipped" / "outcomes.db"
 
@@ -35,17 +37,52 @@ class Data:
     measurements: tuple[Measurement, ...]
     kernels: tuple[KernelUse, ...]
     workloads: dict[str, Workload]
+    hardware: dict[str, Hardware]
 
-    def donors(self, hardware: str, pipeline: str, exclude_models: Collection[str] = ()) -> list[Donor]:
-        """The library for one hardware and pipeline; see `build_library`."""
-        return build_library(
-            self.measurements,
-            self.kernels,
-            self.workloads,
-            hardware=hardware,
-            pipeline=pipeline,
-            exclude_models=exclude_models,
+    def donors(self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()) -> list[Donor]:
+        """The library for one hardware; see `build_library`.
+
+        For workloads that were not measured on it, schedules from others of its family, nearest first.
+        """
+        found: dict[str, list[Donor]] = {}
+        for other in self.relatives(hardware):
+            library = build_library(
+                self.measurements,
+                self.kernels,
+                self.workloads,
+                hardware=other.id,
+                pipeline=pipeline,
+                exclude_models=exclude_models,
+            )
+            covered = set(found)
+            for donor in library:
+                if donor.workload.key not in covered:
+                    found.setdefault(donor.workload.key, []).append(donor)
+        return [donor for key in sorted(found) for donor in found[key]]
+
+    def relatives(self, hardware: Hardware) -> list[Hardware]:
+        """Measured hardware of the same family: itself, then the most similar."""
+        family = [h for h in self.hardware.values() if h.family == hardware.family]
+        return sorted(
+            family,
+            key=lambda h: (
+                h.id != hardware.id,
+                abs(h.simd_bytes - hardware.simd_bytes),
+                abs(h.threads - hardware.threads),
+                h.id,
+            ),
         )
+
+    def most_measured(self) -> Hardware:
+        """The hardware with the most measurements: what studies of stored outcomes are about.
+
+        Raises:
+            DataError: there are no measurements.
+        """
+        counts = Counter(m.hardware for m in self.measurements)
+        if not counts:
+            raise DataError("the store holds no measurements; run: recommender tune MODEL")
+        return self.hardware[counts.most_common(1)[0][0]]
 
 
 def load_data(*paths: Path) -> Data:
@@ -57,10 +94,12 @@ def load_data(*paths: Path) -> Data:
     measurements: list[Measurement] = []
     kernels: list[KernelUse] = []
     workloads: dict[str, Workload] = {}
+    hardware: dict[str, Hardware] = {}
     for path in paths:
         if path.exists():
             with Store(path, read_only=path == SHIPPED) as store:
                 measurements += store.measurements()
                 kernels += store.kernels()
                 workloads |= store.workloads()
-    return Data(tuple(measurements), tuple(kernels), workloads)
+                hardware |= store.hardware()
+    return Data(tuple(measurements), tuple(kernels), workloads, hardware)

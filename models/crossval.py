@@ -62,7 +62,7 @@ def leave_one_model_out(
     on_model: Callable[[str], None] = lambda model: None,
 ) -> list[KernelScore]:
     """Scores of every ranker on every kernel that has enough measured candidates."""
-    everything = training_set(data, hardware, pipeline)
+    everything = training_set(data, [hardware], pipeline)
     uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
     scores: list[KernelScore] = []
     for model in sorted({m for m, _ in uses}):
@@ -72,7 +72,7 @@ def leave_one_model_out(
         held_out = [i for i, key in enumerate(everything.workloads) if key in judged]
         if len({m for m, _ in uses}) < 2 or not held_out:
             continue
-        train = training_set(data, hardware, pipeline, [model])
+        train = training_set(data, [hardware], pipeline, [model])
         train = train.only(~np.isin(train.groups, [i for i, k in enumerate(train.workloads) if k in own]))
         for name in rankers:
             ranker = RANKERS[name](seed).fit(train.X, train.y, train.groups)

@@ -48,9 +48,11 @@ class TrainingSet:
 
 
 def training_set(
-    data: Data, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()
+    data: Data, hardware: Collection[Hardware], pipeline: str, exclude_models: Collection[str] = ()
 ) -> TrainingSet:
     """Encode every measured candidate of every workload that does not come from excluded models.
+
+    A workload that was measured on several machines makes a group on each.
 
     A candidate's donor is the one that `recommend` would name: the library without the models that
     the workload occurs in. Measured schedules that no donor gives count as the workload's own.
@@ -61,26 +63,26 @@ def training_set(
     origins: dict[str, set[str]] = defaultdict(set)
     for use in data.kernels:
         origins[use.workload].add(use.model)
-    measured: dict[str, list[Measurement]] = defaultdict(list)
+    by_id = {h.id: h for h in hardware}
+    measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for m in data.measurements:
-        if m.hardware == hardware.id and m.pipeline == pipeline and m.workload in data.workloads:
-            measured[m.workload].append(m)
-    libraries: dict[frozenset[str], list[Donor]] = {}
+        if m.hardware in by_id and m.pipeline == pipeline and m.workload in data.workloads:
+            measured[m.workload, m.hardware].append(m)
+    libraries: dict[tuple[str, frozenset[str]], list[Donor]] = {}
     parts: list[tuple[Matrix, Vector, np.ndarray]] = []
     keys: list[str] = []
-    for key in sorted(measured):
+    for key, id_ in sorted(measured):
         models = frozenset(origins[key])
         if models and models <= set(exclude_models):
             continue
         left_out = models | set(exclude_models)
-        if left_out not in libraries:
-            libraries[left_out] = data.donors(hardware.id, pipeline, left_out)
-        parts.append(_rows(data, measured[key], key, libraries[left_out], hardware))
+        if (id_, left_out) not in libraries:
+            libraries[id_, left_out] = data.donors(by_id[id_], pipeline, left_out)
+        parts.append(_rows(data, measured[key, id_], key, libraries[id_, left_out], by_id[id_]))
         keys.append(key)
     if not parts:
-        raise DataError(
-            f"nothing was measured on {hardware.id} with pipeline {pipeline}; run: recommender tune"
-        )
+        names = ", ".join(sorted(by_id)) or "this kind of hardware"
+        raise DataError(f"nothing was measured on {names} with pipeline {pipeline}; run: recommender tune")
     seconds = np.concatenate([p[1] for p in parts])
     best = np.concatenate([np.full(len(p[1]), np.min(p[1])) for p in parts])
     ratio = np.where(np.isfinite(seconds), np.log2(seconds / best), np.nan)
@@ -117,12 +119,12 @@ def train_ranker(
     objective: Objective = "squared-error",
     seed: int = 0,
 ) -> tuple[BoostedRanker, RankerCard]:
-    """Train on everything that was measured on `hardware`, without the excluded models.
+    """Train on everything that was measured on `hardware` and its relatives, without excluded models.
 
     Raises:
         DataError: nothing to train on.
     """
-    rows = training_set(data, hardware, pipeline, exclude_models)
+    rows = training_set(data, data.relatives(hardware), pipeline, exclude_models)
     usable = [i for i in range(len(rows.workloads)) if np.isfinite(rows.seconds[rows.groups == i]).any()]
     rows = rows.only(np.isin(rows.groups, usable))
     ranker = BoostedRanker(objective=objective, seed=seed).fit(rows.X, rows.y, rows.groups)

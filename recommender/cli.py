@@ -205,22 +205,17 @@ def train(
 @app.command()
 @guarded
 def evaluate(
-    target: TargetOption = "host",
-    threads: Threads = None,
     seed: Seed = 0,
     store: StorePath = None,
     output: Annotated[Path | None, typer.Option("-o", help="write the tables into this folder")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare rankers on the stored outcomes, one model left out at a time. Nothing is measured."""
+    """Compare rankers on stored outcomes (the shipped ones by default); nothing is measured."""
     from recommender import evaluation
     from recommender.datasets.layers import SHIPPED, load_data
-    from recommender.session import this_machine
 
-    machine = this_machine(target, threads)
-    data = load_data(store or SHIPPED)
-    result = evaluation.evaluate(data, machine, seed, _reporter(quiet, False))
+    result = evaluation.evaluate(load_data(store or SHIPPED), seed, _reporter(quiet, False))
     if output:
         evaluation.write(result, output)
     print(json.dumps(evaluation.summary_json(result)) if as_json else evaluation.markdown(result))

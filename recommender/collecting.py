@@ -30,7 +30,7 @@ def collect(
     for model in models:
         workspace.register(model)
     store, machine = workspace.store, workspace.machine
-    data = Data(tuple(store.measurements()), tuple(store.kernels()), store.workloads())
+    data = Data(tuple(store.measurements()), tuple(store.kernels()), store.workloads(), store.hardware())
     origins: dict[str, set[str]] = defaultdict(set)
     for use in data.kernels:
         origins[use.workload].add(use.model)
@@ -38,7 +38,7 @@ def collect(
     with reporter.steps("collecting", sum(len(model.kernels) for model in models)) as steps:
         for model in models:
             for kernel in model.kernels:
-                donors = data.donors(machine.hardware.id, machine.pipeline, origins[kernel.workload.key])
+                donors = data.donors(machine.hardware, machine.pipeline, origins[kernel.workload.key])
                 transfers = transfer_candidates(kernel.workload, donors)
                 own = fallback_candidates(kernel.workload, machine.hardware)
                 chosen = select(transfers, own, per_kernel, _generator(kernel, workspace.seed))

@@ -104,7 +104,7 @@ def _data() -> Iterator[Finding]:
         if layers.user_store_path().exists():
             Store(layers.user_store_path()).close()
         data = layers.load_data(layers.SHIPPED, layers.user_store_path())
-        donors = data.donors(machine.hardware.id, machine.pipeline)
+        donors = data.donors(machine.hardware, machine.pipeline)
         if donors:
             yield Finding("library", Verdict.OK, f"{len(donors)} schedules for {machine.hardware.id}")
         else:

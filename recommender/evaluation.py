@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from recommender.models.crossval import (
     summarise,
 )
 from recommender.progress import Reporter
-from recommender.session import Machine
 from recommender.vocabulary import Json
 
 OWN, NEAREST = "xgboost", "nearest-shape"
@@ -32,26 +32,28 @@ class Evaluation:
     everything: list[KernelScore]
 
 
-def evaluate(data: Data, machine: Machine, seed: int, reporter: Reporter) -> Evaluation:
-    """Compare all rankers, leaving out one model at a time.
+def evaluate(data: Data, seed: int, reporter: Reporter) -> Evaluation:
+    """Compare all rankers on the outcomes of the most measured hardware, leaving out one model at a time.
 
     Raises:
-        DataError: nothing was measured on this hardware.
+        DataError: there are no outcomes.
     """
+    hardware = data.most_measured()
+    pipeline = Counter(m.pipeline for m in data.measurements).most_common(1)[0][0]
     models = len({use.model for use in data.kernels})
     with reporter.steps("evaluating", 2 * models) as steps:
         novel, everything = (
             leave_one_model_out(
                 data,
-                machine.hardware,
-                machine.pipeline,
+                hardware,
+                pipeline,
                 novel_shapes=novel_shapes,
                 seed=seed,
                 on_model=steps.advance,
             )
             for novel_shapes in (True, False)
         )
-    return Evaluation(machine.hardware.id, novel, everything)
+    return Evaluation(hardware.id, novel, everything)
 
 
 def summary_json(result: Evaluation) -> Json:

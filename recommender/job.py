@@ -57,9 +57,14 @@ def rank_kernels(model: PreparedModel, run: Run) -> list[Ranked]:
     """
     machine, options = run.machine, run.options
     data = load_data(SHIPPED, options.store or user_store_path())
-    donors = data.donors(machine.hardware.id, machine.pipeline, options.exclude_models)
+    donors = data.donors(machine.hardware, machine.pipeline, options.exclude_models)
     if not donors:
         raise _no_donors(data, machine)
+    if data.relatives(machine.hardware)[0].id != machine.hardware.id:
+        run.reporter.say(
+            f"nothing was measured on {machine.hardware.id} yet: schedules are those of "
+            f"{data.relatives(machine.hardware)[0].id}, and a larger --top-k may pay"
+        )
     ranker = ranker_without(options.exclude_models, data, machine, options.seed, run.reporter)
     return [rank_kernel(kernel, donors, ranker, machine) for kernel in model.kernels]
 
@@ -89,7 +94,7 @@ def _no_donors(data: Data, machine: Machine) -> DataError:
         return DataError("the library is empty; run: recommender tune MODEL")
     known = sorted({m.hardware for m in data.measurements})
     return DataError(
-        f"the library has nothing for {machine.hardware.id} (it has {', '.join(known)}); "
+        f"the library has nothing that {machine.hardware.id} could use (it has {', '.join(known)}); "
         "run: recommender tune MODEL"
     )
 

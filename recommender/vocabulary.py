@@ -63,6 +63,11 @@ class Hardware:
         """How many float32 numbers one vector register holds."""
         return self.simd_bytes // 4
 
+    @property
+    def family(self) -> str:
+        """Machines of one family can use each other's schedules, if not each other's times."""
+        return "arm" if {"neon", "sve"} & set(self.features) else "x86"
+
     def to_json(self) -> Json:
         """A JSON object that `from_json` reads back."""
         return asdict(self)

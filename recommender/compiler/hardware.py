@@ -24,7 +24,7 @@ def parse_target(text: str, threads: int) -> Target:
     try:
         config = _target_config(text)
         target = Target({**config, "num-cores": threads})
-        tvm.target.codegen.llvm_get_cpu_features(target)
+        _check_cpu(target)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, tvm.error.InternalError) as exc:
         reason = str(exc).strip().splitlines()[-1] if str(exc).strip() else type(exc).__name__
         raise UsageError(f"--target {text!r} is not a target ({reason}); give {_SPELLINGS}") from exc
@@ -34,6 +34,23 @@ def parse_target(text: str, threads: int) -> Target:
             "give a target of kind llvm"
         )
     return target
+
+
+def _check_cpu(target: Target) -> None:
+    """LLVM itself takes any name of a CPU, warns, and makes code for none in particular.
+
+    Raises:
+        ValueError: no such CPU, or one of an architecture that cannot be measured on this machine.
+    """
+    if target.kind.name != "llvm":
+        return
+    here = str(tvm.target.codegen.llvm_get_system_triple()).partition("-")[0]
+    wanted = str(target.attrs.get("mtriple", here)).partition("-")[0]
+    if wanted != here:
+        raise ValueError(f"it is for {wanted}, and candidates are measured on this {here} machine")
+    cpu = str(target.attrs.get("mcpu", ""))
+    if cpu and cpu not in set(map(str, tvm.target.codegen.llvm_get_cpu_archlist(target))):
+        raise ValueError(f"LLVM knows no {here} CPU called {cpu}")
 
 
 def _target_config(text: str) -> dict[str, Json]:
@@ -92,9 +109,7 @@ def describe_hardware(target: Target, threads: int) -> Hardware:
     known = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vnni", "avx512bf16", "neon", "sve")
     return Hardware(
         cpu=str(target.attrs.get("mcpu", "generic")),
-        target_triple=str(target.attrs.get("mtriple", tvm.target.codegen.llvm_get_default_triple()))
-        if hasattr(tvm.target.codegen, "llvm_get_default_triple")
-        else str(target.attrs.get("mtriple", "")),
+        target_triple=str(target.attrs.get("mtriple", "")),
         simd_bytes=64 if "avx512f" in features else 32 if "avx" in features else 16,
         threads=threads,
         l1_bytes=_cache_bytes(1, 32 << 10),

@@ -40,7 +40,18 @@ def test_a_target_survives_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nonsense", "cuda", "{", "@/no/such/file", "llvm extra", "[1]", "no/such/tag"]
+    "text",
+    [
+        "",
+        "nonsense",
+        "cuda",
+        "{",
+        "@/no/such/file",
+        "llvm extra",
+        "[1]",
+        "no/such/tag",
+        "llvm -mcpu=cortex-a72",
+    ],
 )
 def test_what_is_not_a_cpu_target_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--target"):

@@ -1,0 +1,66 @@
+"""Layers: own measurements over shipped ones, other machines' schedules where there are no own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.datasets.layers import Data, load_data
+from recommender.datasets.records import KernelUse
+from recommender.datasets.store import Store
+from recommender.errors import DataError
+from recommender.vocabulary import Hardware, Outcome
+from tests.datasets.test_store import HARDWARE, measurement
+from tests.recommender.test_candidates import matmul
+
+WIDER = replace(HARDWARE, cpu="wider", threads=8)
+NARROW = replace(HARDWARE, cpu="narrow", simd_bytes=16)
+ARM = Hardware("arm", "", 16, 2, 32 << 10, 1 << 20, 32 << 20, ("neon",))
+WORKLOADS = {key: matmul(64, 64, 64, key=key) for key in ("a", "b")}
+KERNELS = tuple(KernelUse("m", key, "k", 1, "p") for key in WORKLOADS)
+
+
+def data(*measured: tuple[str, Hardware, float]) -> Data:
+    rows = tuple(
+        replace(measurement(key, outcome=Outcome.of_times([seconds])), hardware=hardware.id)
+        for key, hardware, seconds in measured
+    )
+    return Data(rows, KERNELS, WORKLOADS, {h.id: h for _, h, _ in measured})
+
+
+def test_own_measurements_come_before_those_of_relatives() -> None:
+    known = data(("a", HARDWARE, 1.0), ("a", WIDER, 2.0), ("b", WIDER, 3.0))
+
+    found = {d.workload.key: d.median_seconds for d in known.donors(HARDWARE, "p")}
+
+    assert found == {"a": 1.0, "b": 3.0}
+
+
+def test_the_most_similar_relative_comes_first() -> None:
+    known = data(("a", NARROW, 2.0), ("a", WIDER, 3.0))
+
+    assert [d.median_seconds for d in known.donors(HARDWARE, "p")] == [3.0]
+
+
+def test_another_architecture_has_no_donors() -> None:
+    assert data(("a", ARM, 1.0)).donors(HARDWARE, "p") == []
+
+
+def test_studies_are_about_the_most_measured_hardware() -> None:
+    assert data(("a", HARDWARE, 1.0), ("b", HARDWARE, 1.0), ("a", WIDER, 1.0)).most_measured() == HARDWARE
+    with pytest.raises(DataError, match="no measurements"):
+        Data((), (), {}, {}).most_measured()
+
+
+def test_stores_are_layered(tmp_path: Path) -> None:
+    for name, workload in (("shipped", "a"), ("own", "b")):
+        with Store(tmp_path / name) as store:
+            store.add_hardware(HARDWARE)
+            store.add(measurement(workload))
+
+    known = load_data(tmp_path / "shipped", tmp_path / "own", tmp_path / "missing")
+
+    assert [m.workload for m in known.measurements] == ["a", "b"]
+    assert known.hardware == {HARDWARE.id: HARDWARE}
