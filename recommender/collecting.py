@@ -78,6 +78,8 @@ def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], 
     kept = workspace.kept(kernel.workload.key)
     done = {m.schedule.id for m in kept}
     todo = [candidate for candidate in chosen if candidate.schedule.id not in done]
+    if not todo:
+        return 0
     best = min((m.outcome.median_seconds for m in kept), default=float("inf"))
     task = model.task(kernel)
     workspace.measurer.build_all(task, [candidate.schedule for candidate in todo])

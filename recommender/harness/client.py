@@ -56,9 +56,14 @@ class WorkerClient:
         """Kill the process."""
         self.kill()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process that holds what it was given."""
+        return self._process is not None and self._process.poll() is None
+
     def spawn(self) -> None:
         """Start the process unless it runs already, without waiting until it is ready."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             return
         ours, theirs = multiprocessing.Pipe()
         with theirs:

@@ -89,6 +89,8 @@ class Measurer:
             self._load(task)
             held = self._held[task.key]
             todo = [schedule for schedule in schedules if schedule.id not in held]
+            if not todo:
+                return
             built = self._client.call(
                 "build_all",
                 task.key,
@@ -182,7 +184,8 @@ class Measurer:
 
     def unload(self, task: Task) -> None:
         """Free what the worker holds of a task."""
-        if task.key in self._held and self._generation == self._client.generation:
+        alive = self._client.is_running and self._generation == self._client.generation
+        if alive and task.key in self._held:
             self._client.call("unload", task.key, timeout_seconds=self._limits.time_seconds)
         self._held.pop(task.key, None)
 

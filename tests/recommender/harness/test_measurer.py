@@ -99,6 +99,7 @@ def test_a_bad_candidate_is_one_failed_outcome(
 ) -> None:
     bad = measurer.measure(*case(function, machine))
     start = time.monotonic()
+    measurer.unload(case(function, machine)[0])  # of a worker that may be gone
     good = measurer.measure(*case(doubling, machine))
 
     assert bad.status is status
@@ -131,6 +132,18 @@ def test_a_search_goes_on_after_a_crash(machine: Machine, measurer: Measurer) ->
 
     assert reported
     assert all(outcome.ok for _, outcome in reported)
+
+
+def test_building_all_leaves_only_timing_to_do(machine: Machine, measurer: Measurer) -> None:
+    task, schedule = case(doubling, machine)
+
+    measurer.build_all(task, [])
+    measurer.build_all(task, [schedule])
+    generation = measurer._client.generation
+    measurer.build_all(task, [schedule])
+
+    assert measurer.measure(task, schedule).ok
+    assert measurer._client.generation == generation == 1
 
 
 def test_comparing_interleaves_two_schedules(machine: Machine, measurer: Measurer) -> None:
