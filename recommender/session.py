@@ -38,7 +38,8 @@ def this_machine(target: str = "host", threads: int | None = None) -> Machine:
     threads = setup.prepare(threads)
     from recommender.compiler import hardware, lowering
 
-    parsed = hardware.parse_target(target, threads)
+    with setup.native_silence():  # LLVM complains on stderr too; the error says it
+        parsed = hardware.parse_target(target, threads)
     return Machine(
         target=hardware.target_json(parsed),
         hardware=hardware.describe_hardware(parsed, threads),
