@@ -34,7 +34,7 @@ def _fast_sigmoid(x: tvm.te.Tensor) -> tvm.te.Tensor:
 
 
 # Polynomials that LLVM vectorises, instead of one call into libm per element. Softmax keeps its own
-# exponential: with the fast one its sketches were slower.
+# exponential: a prototype was slower with the fast one, which has not been measured again here.
 _FAST_MATH = {
     "relax.exp": _unary(topi.fast_exp),
     "relax.erf": _unary(topi.fast_erf),

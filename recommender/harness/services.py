@@ -63,10 +63,6 @@ class Services:
         """Raw seconds of each, and the machine's load average beside them."""
         return self.bench.time(tokens, rule), os.getloadavg()[0]
 
-    def drop(self, token: int) -> None:
-        """See `Bench.drop`."""
-        self.bench.drop(token)
-
     def search(
         self,
         key: str,
