@@ -158,7 +158,10 @@ def kernel_table(report: Report) -> Table:
     """The kernels, the most expensive first."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("kernel", "calls", "fallback ms", "best ms", "speedup", "rank", "donor"):
-        table.add_column(name, justify="left" if name in ("kernel", "donor") else "right", no_wrap=True)
+        text = name in ("kernel", "donor")
+        table.add_column(
+            name, justify="left" if text else "right", no_wrap=True, min_width=None if text else len(name)
+        )
     for kernel in sorted(report.kernels, key=_kernel_seconds, reverse=True):
         table.add_row(
             kernel.name,
