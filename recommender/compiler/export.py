@@ -11,7 +11,6 @@ from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
-from recommender.compiler.lowering import kernel_spaces
 from recommender.compiler.sketches import DesignSpace
 from recommender.vocabulary import Schedule
 
@@ -65,20 +64,16 @@ def compile_model(
     model streams them from memory at every inference. A kernel without a choice stays as naive as
     TVM leaves it.
     """
-    with target:
-        packable = relax.transform.AttachAttrLayoutFreeBuffers()(lowered) if choices else lowered
-    by_signature = {spaces[key].signature: schedule for key, schedule in choices.items()}
     database = ms.database.MemoryDatabase()
-    for space in kernel_spaces(packable, target) if choices else []:
-        if space.signature in by_signature:
-            _commit(database, space, by_signature[space.signature], 1.0, target)
+    for key, schedule in choices.items():
+        _commit(database, spaces[key], schedule, 1.0, target)
+    passes = [
+        relax.transform.SplitLayoutRewritePreproc(),
+        relax.transform.FoldConstant(),
+        relax.transform.DeadCodeElimination(),
+    ]
     with target, database, tvm.transform.PassContext(opt_level=3):
-        passes = [
-            relax.transform.MetaScheduleApplyDatabase(),
-            relax.transform.SplitLayoutRewritePreproc(),
-            relax.transform.FoldConstant(),
-            relax.transform.DeadCodeElimination(),
-        ]
-        scheduled = tvm.transform.Sequential(passes)(packable)
-        executable = tvm.compile(scheduled, target=target)
+        scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+        packed = tvm.transform.Sequential(passes)(scheduled)
+        executable = tvm.compile(packed, target=target)
     executable.export_library(str(path))

@@ -20,7 +20,7 @@ from recommender.compiler.workloads import describe_workload
 from recommender.errors import ModelError
 from recommender.vocabulary import Kernel
 
-PIPELINE = "nhwc-1/tvm-0.27"
+PIPELINE = "nhwc-2/tvm-0.27"
 """Identity of this pipeline: raised with every change that alters a kernel."""
 
 
@@ -54,6 +54,8 @@ class LoweredKernel:
 def lower(module: IRModule, target: Target) -> IRModule:
     """Lower to fused TIR kernels: NHWC convolutions, fast element-wise math, constants folded.
 
+    Kernels are told which of their arguments are weights, which a schedule may lay out as it likes.
+
     Raises:
         ModelError: a shape stayed dynamic, or a pass refused the module.
     """
@@ -70,6 +72,7 @@ def lower(module: IRModule, target: Target) -> IRModule:
         transform.DeadCodeElimination(),
         transform.FuseOps(),
         transform.FuseTIR(),
+        transform.AttachAttrLayoutFreeBuffers(),
     ]
     try:
         with target, tvm.transform.PassContext(opt_level=3):
@@ -96,9 +99,3 @@ def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
     if not found:
         raise ModelError("the model has no kernels: everything in it is constant")
     return list(found.values())
-
-
-def kernel_spaces(lowered: IRModule, target: Target) -> list[DesignSpace]:
-    """The design space of every distinct kernel of a lowered module."""
-    tasks = ms.relax_integration.extract_tasks(lowered, target)
-    return [DesignSpace.of(task.dispatched[0], target) for task in tasks]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import tvm
 from tvm.ir import IRModule
@@ -13,7 +12,6 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Instruction, Trace
 from tvm.target import Target
 
-from recommender.compiler.workloads import canonical_text
 from recommender.vocabulary import (
     Decision,
     Sample,
@@ -56,11 +54,6 @@ class DesignSpace:
         ).clone()
         traces = tuple(schedule.trace for schedule in context.generate_design_space())
         return cls(module, context, tuple(sketch_of(trace) for trace in traces), traces)
-
-    @cached_property
-    def signature(self) -> str:
-        """The canonical text of the kernel without its attributes, which lowering passes add to."""
-        return canonical_text(self.module)
 
     def to_json(self) -> str:
         """The module in TVM's JSON form, which is valid within this TVM version only."""

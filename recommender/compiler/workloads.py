@@ -18,12 +18,15 @@ _ITEM_BYTES = {"float64": 8, "int64": 8, "float16": 2, "int8": 1, "uint8": 1, "b
 
 
 def canonical_text(module: IRModule) -> str:
-    """The kernel's TVMScript with every name replaced by its order of appearance, without attributes.
+    """The kernel's TVMScript with every name replaced by its order of appearance, and its weights.
 
-    Two kernels have the same text if and only if they compute the same on the same shapes, whatever
-    the model called its tensors. TVM's own structural hashes differ between environments.
+    Two kernels have the same text if and only if they compute the same on the same shapes and may lay
+    out the same arguments, whatever the model called its tensors. TVM's own structural hashes differ
+    between environments.
     """
-    return ast.unparse(_Renamer().visit(ast.parse(module.script(show_meta=False))))
+    text = ast.unparse(_Renamer().visit(ast.parse(module.script(show_meta=False))))
+    weights = [int(i) for i in module["main"].attrs.get("layout_free_buffers") or ()]
+    return f"{text}\nweights = {weights}" if weights else text
 
 
 class _Renamer(ast.NodeTransformer):
@@ -92,9 +95,9 @@ def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Wo
     )
 
 
-def argument_buffers(module: IRModule) -> list[tuple[tuple[int, ...], str]]:
-    """Shape and type of every argument of `main`, outputs last."""
-    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
+def argument_buffers(module: IRModule, function: str = "main") -> list[tuple[tuple[int, ...], str]]:
+    """Shape and type of every argument of a function, outputs last."""
+    infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module[function])
     return [(tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos]
 
 

@@ -17,6 +17,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule as TirSchedule
 from tvm.target import Target
 
+from recommender.compiler.packing import Packed, split_packing
 from recommender.compiler.sketches import DesignSpace, ReplayError
 from recommender.compiler.workloads import argument_buffers
 from recommender.harness.timing import TimingRule
@@ -35,6 +36,29 @@ class _Loaded:
     outputs: dict[int, NDArray[np.generic]]
 
 
+@dataclass(frozen=True)
+class _Built:
+    """A schedule as machine code, of the workload `key`."""
+
+    key: str
+    code: tvm.runtime.Module
+    packed: Packed
+
+    def tensors(self, arguments: Sequence[NDArray[np.generic]]) -> list[tvm.runtime.Tensor]:
+        """The arguments of `main`: those of the workload, weights packed."""
+        tensors = [tvm.runtime.tensor(a) for a in arguments]
+        if self.packed.positions:
+            plain = [tensors[i] for i in self.packed.positions]
+            packed = [
+                tvm.runtime.empty(shape, weight.dtype)
+                for shape, weight in zip(self.packed.shapes, plain, strict=True)
+            ]
+            self.code["pack"](*plain, *packed)
+            for i, weight in zip(self.packed.positions, packed, strict=True):
+                tensors[i] = weight
+        return tensors
+
+
 class Bench:
     """Holds one workload at a time, and what was built for it."""
 
@@ -42,7 +66,7 @@ class Bench:
         """Build for `target`, TVM's JSON form of it."""
         self.target = Target(target)
         self._loaded: dict[str, _Loaded] = {}
-        self._built: dict[int, tuple[str, tvm.runtime.Module]] = {}
+        self._built: dict[int, _Built] = {}
         self._tokens = itertools.count()
 
     def load(self, key: str, module_json: str) -> None:
@@ -63,7 +87,7 @@ class Bench:
     def unload(self, key: str) -> None:
         """Forget a workload and everything built for it."""
         self._loaded.pop(key, None)
-        for token in [t for t, (owner, _) in self._built.items() if owner == key]:
+        for token in [t for t, built in self._built.items() if built.key == key]:
             del self._built[token]
         gc.collect()
 
@@ -77,7 +101,7 @@ class Bench:
         """`build` of several schedules, compiled by several threads. Nothing may be timed meanwhile."""
         with ThreadPoolExecutor(threads) as pool:
             compiled = list(pool.map(lambda schedule: self._compile_schedule(key, schedule), schedules))
-        return [(None, c) if isinstance(c, Outcome) else self._admit(key, c) for c in compiled]
+        return [(None, c) if isinstance(c, Outcome) else self._admit(c) for c in compiled]
 
     def space(self, key: str) -> DesignSpace:
         """The design space of a loaded workload."""
@@ -85,45 +109,30 @@ class Bench:
 
     def build_replayed(self, key: str, replayed: TirSchedule) -> tuple[int | None, Outcome | None]:
         """`build` for a schedule that is replayed already."""
-        built = self._compile(replayed)
-        return (None, built) if isinstance(built, Outcome) else self._admit(key, built)
+        built = self._compile(key, replayed)
+        return (None, built) if isinstance(built, Outcome) else self._admit(built)
 
-    def _compile_schedule(self, key: str, schedule: Schedule) -> tvm.runtime.Module | Outcome:
+    def _compile_schedule(self, key: str, schedule: Schedule) -> _Built | Outcome:
         try:
-            return self._compile(self.space(key).replay(schedule))
+            return self._compile(key, self.space(key).replay(schedule))
         except ReplayError as exc:
             return Outcome.failure(Status.REPLAY_FAILED, str(exc))
 
-    def _compile(self, replayed: TirSchedule) -> tvm.runtime.Module | Outcome:
+    def _compile(self, key: str, replayed: TirSchedule) -> _Built | Outcome:
         try:
-            return tvm.tirx.build(replayed.mod, target=self.target)
+            packed = split_packing(replayed.mod)
+            return _Built(key, tvm.tirx.build(packed.module, target=self.target), packed)
         except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
             return Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
 
-    def _admit(self, key: str, module: tvm.runtime.Module) -> tuple[int | None, Outcome | None]:
-        """Keep a module that computes what the reference computes."""
-        failure = self._check(module, self._loaded[key])
+    def _admit(self, built: _Built) -> tuple[int | None, Outcome | None]:
+        """Keep a schedule that computes what the reference computes."""
+        failure = _check(built, self._loaded[built.key])
         if failure is not None:
             return None, failure
         token = next(self._tokens)
-        self._built[token] = (key, module)
+        self._built[token] = built
         return token, None
-
-    def _check(self, module: tvm.runtime.Module, loaded: _Loaded) -> Outcome | None:
-        tensors = [
-            tvm.runtime.tensor(np.full_like(a, _CANARY.get(a.dtype.kind, 1)) if i in loaded.outputs else a)
-            for i, a in enumerate(loaded.arguments)
-        ]
-        try:
-            module["main"](*tensors)
-        except Exception as exc:
-            return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
-        for i, argument in enumerate(loaded.arguments):
-            expected = loaded.outputs.get(i, argument)
-            problem = difference(tensors[i].numpy(), expected)
-            if problem is not None:
-                return Outcome.failure(Status.WRONG_OUTPUT, f"argument {i}: {problem}")
-        return None
 
     def time(self, tokens: Sequence[int], rule: TimingRule) -> list[list[float]]:
         """Seconds of one call for each built schedule, one sample a repeat.
@@ -140,8 +149,8 @@ class Bench:
         return seconds
 
     def _timer(self, token: int, rule: TimingRule) -> _Timer:
-        key, module = self._built[token]
-        tensors = [tvm.runtime.tensor(a) for a in self._loaded[key].arguments]
+        built = self._built[token]
+        module, tensors = built.code, built.tensors(self._loaded[built.key].arguments)
         start = time.perf_counter()
         module["main"](*tensors)
         first = time.perf_counter() - start
@@ -158,6 +167,26 @@ class Bench:
 
 
 _CANARY = {"f": math.nan}
+
+
+def _check(built: _Built, loaded: _Loaded) -> Outcome | None:
+    """Run once on outputs that nobody wrote, and compare with the reference; None when all is well."""
+    arguments = [
+        np.full_like(a, _CANARY.get(a.dtype.kind, 1)) if i in loaded.outputs else a
+        for i, a in enumerate(loaded.arguments)
+    ]
+    try:
+        tensors = built.tensors(arguments)
+        before = {i: tensors[i].numpy() for i in built.packed.positions}
+        built.code["main"](*tensors)
+    except Exception as exc:
+        return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
+    for i, argument in enumerate(loaded.arguments):
+        expected = before.get(i, loaded.outputs.get(i, argument))
+        problem = difference(tensors[i].numpy(), expected)
+        if problem is not None:
+            return Outcome.failure(Status.WRONG_OUTPUT, f"argument {i}: {problem}")
+    return None
 
 
 @dataclass(frozen=True)
