@@ -61,3 +61,7 @@ class OutputError(RecommenderError):
     """The output folder cannot be written."""
 
     exit_code = 8
+
+
+OUR_MISTAKES = (NameError, AttributeError, TypeError, AssertionError)
+"""What only a mistake in this project raises: it ends a run, as no candidate is to blame for it."""

@@ -7,9 +7,9 @@ on weights that are packed already, with the copy as a function of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
@@ -31,11 +31,14 @@ class Packed:
     shapes: tuple[tuple[int, ...], ...] = ()
 
 
-def split_packing(scheduled: IRModule) -> Packed:
-    """Split a scheduled kernel into packing its weights and computing with packed ones."""
+def split_packing(scheduled: IRModule, outputs: Sequence[int]) -> Packed:
+    """Split a scheduled kernel into packing its weights and computing with packed ones.
+
+    `outputs` are the positions of the arguments that it writes.
+    """
     if not scheduled["main"].attrs.get("layout_free_buffers"):
         return Packed(scheduled)
-    split = relax.transform.SplitLayoutRewritePreproc()(_model_of(scheduled))
+    split = relax.transform.SplitLayoutRewritePreproc()(_model_of(scheduled, outputs))
     names = {variable.name_hint for variable in split.get_global_vars()}
     if _PACK not in names:
         return Packed(scheduled)
@@ -49,32 +52,18 @@ def split_packing(scheduled: IRModule) -> Packed:
     return Packed(module, positions, tuple(shape for shape, _ in buffers))
 
 
-def _model_of(scheduled: IRModule) -> IRModule:
+def _model_of(scheduled: IRModule, outputs: Sequence[int]) -> IRModule:
     """A Relax model that calls the kernel, because TVM's pass splits functions that a model calls."""
     main = scheduled["main"]
     types = [relax.TensorType(shape, dtype) for shape, dtype in argument_buffers(scheduled)]
-    written = written_arguments(main)
     builder = relax.BlockBuilder()
     kernel = builder.add_func(main, "main")
-    inputs = [relax.Var(f"argument_{i}", t) for i, t in enumerate(types) if i not in written]
+    inputs = [relax.Var(f"argument_{i}", t) for i, t in enumerate(types) if i not in outputs]
     with builder.function("model", inputs):
         with builder.dataflow():
-            result = builder.emit_output(relax.call_tir(kernel, inputs, [types[i] for i in written]))
+            result = builder.emit_output(relax.call_tir(kernel, inputs, [types[i] for i in outputs]))
         builder.emit_func_output(result)
     return builder.get()
-
-
-def written_arguments(function: tvm.tirx.PrimFunc) -> tuple[int, ...]:
-    """Positions of the arguments that a function writes to: its outputs."""
-    stored: list[tvm.tirx.Buffer] = []
-
-    def visit(node: object) -> None:
-        if isinstance(node, tvm.tirx.BufferStore):
-            stored.append(node.buffer)
-
-    tvm.tirx.stmt_functor.post_order_visit(function.body, visit)
-    buffers = [function.buffer_map[parameter] for parameter in function.params]
-    return tuple(i for i, buffer in enumerate(buffers) if any(buffer.same_as(s) for s in stored))
 
 
 def _positions(model: relax.Function) -> tuple[int, ...]:

@@ -101,6 +101,14 @@ def argument_buffers(module: IRModule, function: str = "main") -> list[tuple[tup
     return [(tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos]
 
 
+def written_arguments(module: IRModule) -> tuple[int, ...]:
+    """Positions of the arguments that the unscheduled `main` writes: its outputs."""
+    schedule = TirSchedule(module)
+    blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
+    written = [region.source for block in blocks for region in schedule.get(block).writes]
+    return tuple(i for i, p in enumerate(module["main"].params) if any(p.same_as(w) for w in written))
+
+
 def _work(block: tvm.s_tir.SBlock) -> tuple[int, bool]:
     """Iterations of a block, blocks that reduce first: the anchor has the most."""
     volume = math.prod(int(v.dom.extent) for v in block.iter_vars)

@@ -19,7 +19,8 @@ from tvm.target import Target
 
 from recommender.compiler.packing import Packed, split_packing
 from recommender.compiler.sketches import DesignSpace, ReplayError
-from recommender.compiler.workloads import argument_buffers
+from recommender.compiler.workloads import argument_buffers, written_arguments
+from recommender.errors import OUR_MISTAKES
 from recommender.harness.timing import TimingRule
 from recommender.vocabulary import Json, Outcome, Schedule, Status
 
@@ -34,6 +35,7 @@ class _Loaded:
     space: DesignSpace
     arguments: list[NDArray[np.generic]]
     outputs: dict[int, NDArray[np.generic]]
+    written: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Bench:
             for i, (old, new) in enumerate(zip(arguments, after, strict=True))
             if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
         }
-        self._loaded[key] = _Loaded(space, arguments, changed)
+        self._loaded[key] = _Loaded(space, arguments, changed, written_arguments(module))
 
     def unload(self, key: str) -> None:
         """Forget a workload and everything built for it."""
@@ -120,8 +122,10 @@ class Bench:
 
     def _compile(self, key: str, replayed: TirSchedule) -> _Built | Outcome:
         try:
-            packed = split_packing(replayed.mod)
+            packed = split_packing(replayed.mod, self._loaded[key].written)
             return _Built(key, tvm.tirx.build(packed.module, target=self.target), packed)
+        except OUR_MISTAKES:
+            raise
         except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
             return Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
 
@@ -179,6 +183,8 @@ def _check(built: _Built, loaded: _Loaded) -> Outcome | None:
         tensors = built.tensors(arguments)
         before = {i: tensors[i].numpy() for i in built.packed.positions}
         built.code["main"](*tensors)
+    except OUR_MISTAKES:
+        raise
     except Exception as exc:
         return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
     for i, argument in enumerate(loaded.arguments):

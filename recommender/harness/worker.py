@@ -15,6 +15,8 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from recommender.errors import OUR_MISTAKES
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,8 +51,8 @@ def _answer(services: Any, method: str, arguments: tuple[Any, ...]) -> tuple[str
         return "ok", getattr(services, method)(*arguments)
     except MemoryError:
         return "memory", "the worker's memory limit was reached"
-    except (NameError, AttributeError, TypeError, AssertionError):
-        return "bug", traceback.format_exc()  # of ours: no candidate is to blame
+    except OUR_MISTAKES:
+        return "bug", traceback.format_exc()
     except Exception as exc:  # the parent turns it into an outcome or an error of its own
         text = str(exc).strip() or type(exc).__name__
         return ("memory" if "bad_alloc" in text else "error"), f"{type(exc).__name__}: {text}"
