@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from recommender.datasets.library import build_library
-from recommender.datasets.records import KernelUse, Measurement
+from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.datasets.store import Store
 from recommender.errors import DataError
 from recommender.vocabulary import Donor, Hardware, Workload
@@ -32,12 +32,13 @@ def user_store_path() -> Path:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything that is known: shipped and own measurements, their kernels and workloads."""
+    """Everything that is known: shipped and own measurements, their kernels, workloads and searches."""
 
     measurements: tuple[Measurement, ...]
     kernels: tuple[KernelUse, ...]
     workloads: dict[str, Workload]
     hardware: dict[str, Hardware]
+    searches: tuple[Search, ...] = ()
 
     def donors(self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()) -> list[Donor]:
         """The library for one hardware; see `build_library`.
@@ -60,6 +61,25 @@ class Data:
                     found.setdefault(donor.workload.key, []).append(donor)
         return [donor for key in sorted(found) for donor in found[key]]
 
+    def of_models(self, models: Collection[str]) -> Data:
+        """Only what belongs to some models' kernels.
+
+        Raises:
+            DataError: one of the models has no kernels here.
+        """
+        known = {use.model for use in self.kernels}
+        if unknown := sorted(set(models) - known):
+            names = ", ".join(sorted(known)) or "no model"
+            raise DataError(f"there are no outcomes of {', '.join(unknown)}; there are of: {names}")
+        kernels = tuple(use for use in self.kernels if use.model in models)
+        keys = {use.workload for use in kernels}
+        return replace(
+            self,
+            measurements=tuple(m for m in self.measurements if m.workload in keys),
+            kernels=kernels,
+            searches=tuple(s for s in self.searches if s.workload in keys),
+        )
+
     def relatives(self, hardware: Hardware) -> list[Hardware]:
         """Measured hardware of the same family: itself, then the most similar."""
         family = [h for h in self.hardware.values() if h.family == hardware.family]
@@ -81,25 +101,36 @@ class Data:
         """
         counts = Counter(m.hardware for m in self.measurements)
         if not counts:
-            raise DataError("the store holds no measurements; run: recommender tune MODEL")
+            raise DataError("the store holds no measurements; run: recommender tune --cold MODEL")
         return self.hardware[counts.most_common(1)[0][0]]
+
+    def most_used_pipeline(self) -> str:
+        """The lowering pipeline that most measurements were made with; "" without measurements."""
+        counts = Counter(m.pipeline for m in self.measurements)
+        return counts.most_common(1)[0][0] if counts else ""
 
 
 def load_data(*paths: Path) -> Data:
-    """Read stores, later ones over earlier ones.
+    """Read stores; where two hold the same candidate of the same workload, the later one counts.
 
     Raises:
         DataError: one of them exists but cannot be read.
     """
-    measurements: list[Measurement] = []
-    kernels: list[KernelUse] = []
+    measurements: dict[tuple[str, ...], Measurement] = {}
+    kernels: dict[tuple[str, ...], KernelUse] = {}
     workloads: dict[str, Workload] = {}
     hardware: dict[str, Hardware] = {}
+    searches: dict[tuple[str, str, str], Search] = {}
     for path in paths:
         if path.exists():
             with Store(path, read_only=path == SHIPPED) as store:
-                measurements += store.measurements()
-                kernels += store.kernels()
+                measurements |= {
+                    (m.workload, m.schedule.id, m.hardware, m.pipeline): m for m in store.measurements()
+                }
+                kernels |= {(k.model, k.workload, k.pipeline): k for k in store.kernels()}
                 workloads |= store.workloads()
                 hardware |= store.hardware()
-    return Data(tuple(measurements), tuple(kernels), workloads, hardware)
+                searches |= {(s.workload, s.hardware, s.pipeline): s for s in store.searches()}
+    return Data(
+        tuple(measurements.values()), tuple(kernels.values()), workloads, hardware, tuple(searches.values())
+    )

@@ -67,17 +67,25 @@ class _Lineage:
         return all(not key_origins or key_origins - excluded for key_origins in self.chain(measurement))
 
     def chain(self, measurement: Measurement) -> list[frozenset[str]]:
-        chain, seen = [self.origins.get(measurement.workload, frozenset())], {measurement.schedule.id}
-        donor = measurement.donor
-        while donor is not None:
+        """Models of the workload itself, then of every donor that the schedule descends from."""
+        chain = [self.origins.get(measurement.workload, frozenset())]
+        open_donors, seen = _donors(measurement), {f"{measurement.workload}/{measurement.schedule.id}"}
+        while open_donors:
+            donor = open_donors.pop()
+            if donor in seen:
+                continue
+            seen.add(donor)
             key, _, schedule = donor.partition("/")
             chain.append(self.origins.get(key, frozenset()))
             parent = self._kept.get(key, {}).get(schedule)
-            if parent is None or parent.schedule.id in seen:
-                break
-            seen.add(parent.schedule.id)
-            donor = parent.donor
+            if parent is not None:
+                open_donors += _donors(parent)
         return chain
+
+
+def _donors(measurement: Measurement) -> list[str]:
+    """A search that started from several donors' schedules names all of them."""
+    return measurement.donor.split(",") if measurement.donor else []
 
 
 def _best_distinct(usable: list[Measurement], workload: Workload, lineage: _Lineage) -> list[Donor]:

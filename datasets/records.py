@@ -1,4 +1,4 @@
-"""What a store holds: measurements, and the searches that are finished."""
+"""What a store holds: measurements, the kernels of models, and the searches that are finished."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from recommender.vocabulary import Outcome, Schedule
 class Measurement:
     """An outcome with everything that says where it came from.
 
-    `source` is the command that made it (tune, collect, recommend, calibrate), `donor` the
-    `Donor.id` of the library schedule it descends from, `policy` the rule that adapted it.
+    `source` is the command that made it (tune, warm-tune, collect, recommend, import, calibrate),
+    `donor` the `Donor.id` of the library schedule it descends from (several with commas between, for a
+    search that started from them), `policy` the rule that adapted it.
     `measured_at` is in seconds since 1970.
     """
 
@@ -38,3 +39,14 @@ class KernelUse:
     name: str
     calls: int
     pipeline: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """That a search of a workload ended after `trials` trials and `seconds` of wall time."""
+
+    workload: str
+    hardware: str
+    pipeline: str
+    trials: int
+    seconds: float

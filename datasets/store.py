@@ -10,10 +10,11 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 
-from recommender.datasets.records import KernelUse, Measurement
+from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.errors import DataError
 from recommender.vocabulary import (
     SCHEMA_VERSION,
@@ -207,24 +208,49 @@ class Store:
         )
         return {id_ for (id_,) in rows}
 
-    def finish_search(self, workload: str, hardware: str, pipeline: str, trials: int, seconds: float) -> None:
-        """Remember that a search of `trials` trials ended, so that it is not begun again."""
-        self._execute(
-            "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?)",
-            workload,
-            hardware,
-            pipeline,
-            trials,
-            seconds,
-        )
+    def copy_to(self, path: Path) -> None:
+        """Write everything into a new file, as small as it can be.
 
-    def finished_searches(self, hardware: str, pipeline: str) -> dict[str, tuple[int, float]]:
-        """Trials and wall time of every finished search, by workload."""
-        rows = self._db.execute(
-            "SELECT workload, trials, seconds FROM search WHERE hardware = ? AND pipeline = ?",
-            (hardware, pipeline),
-        )
-        return {key: (trials, seconds) for key, trials, seconds in rows}
+        Raises:
+            DataError: the file exists, or cannot be written.
+        """
+        if path.exists():
+            raise DataError(f"{path} exists; give the name of a new file")
+        self._execute("VACUUM INTO ?", str(path))
+
+    def add_all(self, other: Store) -> int:
+        """Take over what another store holds and this one does not. Return the measurements added."""
+        have = {(m.workload, m.schedule.id, m.hardware, m.pipeline) for m in self.measurements()}
+        workloads = other.workloads()
+        for hardware in other.hardware().values():
+            self.add_hardware(hardware)
+        self.add_kernels((use, workloads[use.workload]) for use in other.kernels())
+        new = [
+            m for m in other.measurements() if (m.workload, m.schedule.id, m.hardware, m.pipeline) not in have
+        ]
+        for measurement in new:
+            self.add(measurement)
+        for search in other.searches():
+            if search not in self.searches():
+                self.finish_search(search)
+        return len(new)
+
+    def drop_other_pipelines(self, pipeline: str) -> int:
+        """Delete measurements of all pipelines but one. Return how many they were."""
+        with self._guard(), self._writing():
+            deleted = self._db.execute("DELETE FROM measurement WHERE pipeline != ?", (pipeline,)).rowcount
+            self._db.execute("DELETE FROM kernel WHERE pipeline != ?", (pipeline,))
+            self._db.execute("DELETE FROM search WHERE pipeline != ?", (pipeline,))
+        return int(deleted)
+
+    def finish_search(self, search: Search) -> None:
+        """Remember that a search ended, so that it is not begun again."""
+        self._execute("INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?)", *astuple(search))
+
+    def searches(self) -> list[Search]:
+        """Every finished search."""
+        rows = self._db.execute("SELECT workload, hardware, pipeline, trials, seconds FROM search ORDER BY 1")
+        return [Search(*row) for row in rows]
 
     def _sketch_id(self, sketch: Sketch) -> int:
         text = _dump(sketch.to_json())

@@ -1,24 +1,19 @@
-"""Which ranker a run uses: the shipped or the user's own, or one trained without excluded models."""
+"""Which ranker a run uses: the active one, or one trained without excluded models."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
-from recommender.datasets.layers import Data, data_folder
+from recommender.datasets.layers import Data
 from recommender.errors import DataError
 from recommender.features import FEATURES_HASH
-from recommender.models.artefact import SHIPPED, load_ranker, save_ranker
+from recommender.models.artefact import load_ranker, save_ranker
 from recommender.models.boosted import BoostedRanker
+from recommender.models.registry import active_name, ranker_stem, rankers_folder
 from recommender.models.training import train_ranker
 from recommender.progress import Reporter
 from recommender.session import Machine
 from recommender.vocabulary import digest
-
-
-def own_ranker_path() -> Path:
-    """Where `recommender train` puts the user's ranker, without a suffix."""
-    return data_folder() / "rankers" / "own"
 
 
 def ranker_without(
@@ -33,11 +28,10 @@ def ranker_without(
     """
     in_data = {use.model for use in data.kernels} & set(exclude_models)
     if not in_data:
-        stem = own_ranker_path() if own_ranker_path().with_suffix(".json").exists() else SHIPPED
-        return load_ranker(stem)[0]
+        return load_ranker(ranker_stem(active_name()))[0]
     relevant = sorted((m.workload, m.schedule.id) for m in data.measurements)
-    name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, relevant, seed])
-    stem = data_folder() / "rankers" / f"without-{name}"
+    name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, relevant, seed])
+    stem = rankers_folder() / "without" / name
     try:
         return load_ranker(stem)[0]
     except DataError:

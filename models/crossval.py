@@ -7,11 +7,12 @@ occur in another model are left out of training and of the figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.datasets.layers import Data
 from recommender.models import baselines, metrics
@@ -20,6 +21,8 @@ from recommender.models.training import TrainingSet, training_set
 from recommender.vocabulary import Hardware
 
 KS = (1, 2, 5, 10)
+ALL = slice(None)
+"""All columns of the features."""
 MIN_CANDIDATES = 8
 """Kernels with fewer measured candidates say nothing about a ranking."""
 
@@ -51,6 +54,76 @@ class KernelScore:
     pairwise: float
 
 
+@dataclass(frozen=True)
+class Fold:
+    """One model left out: rows to train on, and rows of its kernels to be ranked, with their weights.
+
+    `test` has the measured transfers of kernels that have enough of them; `calls` says how often the
+    model calls each of its workloads.
+    """
+
+    model: str
+    train: TrainingSet
+    test: TrainingSet
+    calls: Mapping[str, int]
+
+
+def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: bool = True) -> Iterator[Fold]:
+    """A fold for each model that can be judged.
+
+    Raises:
+        DataError: nothing was measured on this hardware.
+    """
+    everything = training_set(data, [hardware], pipeline)
+    uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
+    models = sorted({model for model, _ in uses})
+    for model in models if len(models) > 1 else []:
+        own = {key for m, key in uses if m == model}
+        judged = own - {key for m, key in uses if m != model} if novel_shapes else own
+        groups = [i for i, key in enumerate(everything.workloads) if key in judged]
+        enough = [g for g in groups if _is_enough(everything.seconds[_transfers(everything, g)])]
+        if enough:
+            train = training_set(data, [hardware], pipeline, [model]).without(own)
+            test = everything.only(np.isin(everything.groups, enough) & everything.is_transfer)
+            yield Fold(model, train, test, {key: uses[model, key] for key in own})
+
+
+def _transfers(rows: TrainingSet, group: int) -> NDArray[np.bool_]:
+    return (rows.groups == group) & rows.is_transfer
+
+
+def _is_enough(seconds: metrics.Numbers) -> bool:
+    return len(seconds) >= MIN_CANDIDATES and bool(np.isfinite(seconds).any())
+
+
+def score_fold(
+    name: str, ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL
+) -> list[KernelScore]:
+    """Train a ranker on a fold, and score it on each kernel; it sees only `columns` of the features."""
+    train, test = fold.train, fold.test
+    ranker = ranker.fit(train.X[:, columns], train.y, train.groups)
+    return [_score(name, ranker, fold, group, columns) for group in np.unique(test.groups)]
+
+
+def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDArray[np.intp]) -> KernelScore:
+    mask = fold.test.groups == group
+    seconds = fold.test.seconds[mask]
+    predicted = ranker.predict(fold.test.X[mask][:, columns])
+    key = fold.test.workloads[group]
+    return KernelScore(
+        ranker=name,
+        model=fold.model,
+        workload=key,
+        weight=float(np.min(seconds)) * fold.calls[key],
+        candidates=len(seconds),
+        regret=tuple(metrics.regret(predicted, seconds, k) for k in KS),
+        invalid=tuple(metrics.invalid_share(predicted, seconds, k) for k in KS),
+        recall=tuple(metrics.recall(predicted, seconds, k) for k in KS),
+        ndcg=metrics.ndcg(predicted, seconds, 10),
+        pairwise=metrics.pairwise_accuracy(predicted, seconds),
+    )
+
+
 def leave_one_model_out(
     data: Data,
     hardware: Hardware,
@@ -62,54 +135,12 @@ def leave_one_model_out(
     on_model: Callable[[str], None] = lambda model: None,
 ) -> list[KernelScore]:
     """Scores of every ranker on every kernel that has enough measured candidates."""
-    everything = training_set(data, [hardware], pipeline)
-    uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
     scores: list[KernelScore] = []
-    for model in sorted({m for m, _ in uses}):
-        own = {key for m, key in uses if m == model}
-        elsewhere = {key for m, key in uses if m != model}
-        judged = own - elsewhere if novel_shapes else own
-        held_out = [i for i, key in enumerate(everything.workloads) if key in judged]
-        if len({m for m, _ in uses}) < 2 or not held_out:
-            continue
-        train = training_set(data, [hardware], pipeline, [model])
-        train = train.only(~np.isin(train.groups, [i for i, k in enumerate(train.workloads) if k in own]))
+    for fold in make_folds(data, hardware, pipeline, novel_shapes=novel_shapes):
         for name in rankers:
-            ranker = RANKERS[name](seed).fit(train.X, train.y, train.groups)
-            for group in held_out:
-                score = _score(name, model, ranker, everything, group, uses)
-                if score is not None:
-                    scores.append(score)
-        on_model(model)
+            scores += score_fold(name, RANKERS[name](seed), fold)
+        on_model(fold.model)
     return scores
-
-
-def _score(
-    name: str,
-    model: str,
-    ranker: Any,
-    rows: TrainingSet,
-    group: int,
-    uses: Mapping[tuple[str, str], int],
-) -> KernelScore | None:
-    mask = (rows.groups == group) & rows.is_transfer
-    seconds = rows.seconds[mask]
-    if len(seconds) < MIN_CANDIDATES or not np.isfinite(seconds).any():
-        return None
-    predicted = ranker.predict(rows.X[mask])
-    key = rows.workloads[group]
-    return KernelScore(
-        ranker=name,
-        model=model,
-        workload=key,
-        weight=float(np.min(seconds)) * uses[model, key],
-        candidates=len(seconds),
-        regret=tuple(metrics.regret(predicted, seconds, k) for k in KS),
-        invalid=tuple(metrics.invalid_share(predicted, seconds, k) for k in KS),
-        recall=tuple(metrics.recall(predicted, seconds, k) for k in KS),
-        ndcg=metrics.ndcg(predicted, seconds, 10),
-        pairwise=metrics.pairwise_accuracy(predicted, seconds),
-    )
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,16 @@ from recommender.models.boosted import BoostedRanker, Objective
 from recommender.models.contract import Groups, Matrix, Vector
 from recommender.vocabulary import Candidate, Donor, Hardware, digest
 
+OTHER_MACHINE_WEIGHT = 0.3
+"""What an outcome of another machine weighs against one of the machine that is trained for."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
     """Rows of measured candidates. `y` is log2 of seconds over the best of the workload, NaN if failed.
 
-    `groups` numbers the workloads in `workloads`; `is_transfer` marks rows that have a donor.
+    `groups` numbers the workloads in `workloads`, each measured on the machine of the same place in
+    `machines`; `is_transfer` marks rows that have a donor.
     """
 
     X: Matrix
@@ -34,6 +38,7 @@ class TrainingSet:
     seconds: Vector
     workloads: tuple[str, ...]
     is_transfer: np.ndarray = field(repr=False)
+    machines: tuple[str, ...] = ()
 
     def only(self, rows: np.ndarray) -> TrainingSet:
         """The rows that a boolean mask keeps."""
@@ -44,7 +49,13 @@ class TrainingSet:
             self.seconds[rows],
             self.workloads,
             self.is_transfer[rows],
+            self.machines,
         )
+
+    def without(self, workloads: Collection[str]) -> TrainingSet:
+        """The rows of other workloads."""
+        left_out = [group for group, key in enumerate(self.workloads) if key in workloads]
+        return self.only(~np.isin(self.groups, left_out))
 
 
 def training_set(
@@ -70,7 +81,7 @@ def training_set(
             measured[m.workload, m.hardware].append(m)
     libraries: dict[tuple[str, frozenset[str]], list[Donor]] = {}
     parts: list[tuple[Matrix, Vector, np.ndarray]] = []
-    keys: list[str] = []
+    keys: list[tuple[str, str]] = []
     for key, id_ in sorted(measured):
         models = frozenset(origins[key])
         if models and models <= set(exclude_models):
@@ -79,10 +90,12 @@ def training_set(
         if (id_, left_out) not in libraries:
             libraries[id_, left_out] = data.donors(by_id[id_], pipeline, left_out)
         parts.append(_rows(data, measured[key, id_], key, libraries[id_, left_out], by_id[id_]))
-        keys.append(key)
+        keys.append((key, id_))
     if not parts:
         names = ", ".join(sorted(by_id)) or "this kind of hardware"
-        raise DataError(f"nothing was measured on {names} with pipeline {pipeline}; run: recommender tune")
+        raise DataError(
+            f"nothing was measured on {names} with pipeline {pipeline}; run: recommender tune --cold MODEL"
+        )
     seconds = np.concatenate([p[1] for p in parts])
     best = np.concatenate([np.full(len(p[1]), np.min(p[1])) for p in parts])
     ratio = np.where(np.isfinite(seconds), np.log2(seconds / best), np.nan)
@@ -91,8 +104,9 @@ def training_set(
         y=ratio,
         groups=np.concatenate([np.full(len(p[1]), i) for i, p in enumerate(parts)]).astype(np.int64),
         seconds=seconds,
-        workloads=tuple(keys),
+        workloads=tuple(key for key, _ in keys),
         is_transfer=np.concatenate([p[2] for p in parts]),
+        machines=tuple(id_ for _, id_ in keys),
     )
 
 
@@ -125,17 +139,33 @@ def train_ranker(
         DataError: nothing to train on.
     """
     rows = training_set(data, data.relatives(hardware), pipeline, exclude_models)
+    ranker = fit_ranker(rows, hardware.id, objective, seed)
+    return ranker, describe_ranker(rows, objective, exclude_models)
+
+
+def fit_ranker(
+    rows: TrainingSet, hardware: str, objective: Objective = "squared-error", seed: int = 0
+) -> BoostedRanker:
+    """Train on all workloads of which something ran; those of other machines weigh less."""
     usable = [i for i in range(len(rows.workloads)) if np.isfinite(rows.seconds[rows.groups == i]).any()]
     rows = rows.only(np.isin(rows.groups, usable))
-    ranker = BoostedRanker(objective=objective, seed=seed).fit(rows.X, rows.y, rows.groups)
-    card = RankerCard(
+    by_group = np.array([1.0 if machine == hardware else OTHER_MACHINE_WEIGHT for machine in rows.machines])
+    return BoostedRanker(objective=objective, seed=seed).fit(
+        rows.X, rows.y, rows.groups, sample_weight=by_group[rows.groups]
+    )
+
+
+def describe_ranker(
+    rows: TrainingSet, objective: Objective = "squared-error", exclude_models: Collection[str] = ()
+) -> RankerCard:
+    """The page about a ranker that was trained on these rows."""
+    return RankerCard(
         features_hash=FEATURES_HASH,
         data_digest=digest([rows.workloads, [round(float(s), 9) for s in rows.seconds if np.isfinite(s)]]),
         rows=len(rows.y),
-        workloads=len(rows.workloads),
+        workloads=len(set(rows.workloads)),
         objective=objective,
         exclude_models=tuple(sorted(exclude_models)),
         trained_at=time.strftime("%Y-%m-%d"),
         versions={name: metadata.version(name) for name in ("apache-tvm", "xgboost-cpu", "numpy")},
     )
-    return ranker, card

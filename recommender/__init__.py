@@ -10,12 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recommender.datasets.tables import load_features, load_outcomes
     from recommender.job import recommend
     from recommender.report import Report
     from recommender.run import Options
 
-__all__ = ["Options", "Report", "recommend"]
-_HOME = {"Options": "recommender.run", "Report": "recommender.report", "recommend": "recommender.job"}
+__all__ = ["Options", "Report", "load_features", "load_outcomes", "recommend"]
+_HOME = {
+    "Options": "recommender.run",
+    "Report": "recommender.report",
+    "load_features": "recommender.datasets.tables",
+    "load_outcomes": "recommender.datasets.tables",
+    "recommend": "recommender.job",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import sys
-from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from recommender.errors import RecommenderError, SetupError
-from recommender.progress import Reporter
-
-P = ParamSpec("P")
-_INTERRUPTED = 130
-
-Models = Annotated[list[str], typer.Argument(help="ONNX files, or names of zoo models")]
-StorePath = Annotated[
-    Path | None, typer.Option("--store", help="where measurements go [default: your own store]")
-]
-TargetOption = Annotated[
-    str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
-]
-Threads = Annotated[int | None, typer.Option("--threads", help="threads to run with [default: all cores]")]
-Seed = Annotated[int, typer.Option("--seed", help="for everything that draws at random")]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option("--exclude-model", help="leave out all that came from this model; repeatable"),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="say more")]
+from recommender import cli_library, cli_models, cli_study
+from recommender.cli_options import (
+    Exclude,
+    Models,
+    Output,
+    Quiet,
+    Seed,
+    StorePath,
+    TargetOption,
+    Threads,
+    Verbose,
+    guarded,
+    reporter_for,
+    sub_app,
+)
+from recommender.errors import SetupError, UsageError
 
 app = typer.Typer(
     add_completion=False,
@@ -41,27 +34,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Schedules for TVM from a library of tuned kernels.",
 )
-zoo_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The models that the library was made from."
-)
+zoo_app = sub_app("The models that the library was made from.")
 app.add_typer(zoo_app, name="zoo")
-
-
-def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """An expected failure of a command is one line on stderr and an exit code of its kind."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except RecommenderError as exc:
-            print(f"error: {exc}", file=sys.stderr)
-            raise typer.Exit(exc.exit_code) from exc
-        except KeyboardInterrupt as exc:
-            print("interrupted; finished measurements are kept", file=sys.stderr)
-            raise typer.Exit(_INTERRUPTED) from exc
-
-    return run
+app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_library.app, name="library")
 
 
 @guarded
@@ -83,6 +59,7 @@ def recommend(
     budget_seconds: Annotated[
         float | None, typer.Option("--budget-seconds", help="stop measuring after so long")
     ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="say why each schedule was chosen")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON on stdout")] = False,
     exclude_model: Exclude = None,
     target: TargetOption = "host",
@@ -94,7 +71,7 @@ def recommend(
 ) -> None:
     """Find schedules for an ONNX model and compile it with them."""
     from recommender.job import recommend as run_main_job
-    from recommender.report import kernel_table, latency_lines, report_json
+    from recommender.report import explanation_lines, kernel_table, latency_lines, report_json
     from recommender.run import Options
     from recommender.spelling import parse_dim, parse_input_shape
 
@@ -112,8 +89,9 @@ def recommend(
         budget_seconds=budget_seconds,
         seed=seed,
         store=store,
+        explain=explain,
     )
-    report = run_main_job(model, options, _reporter(quiet, verbose))
+    report = run_main_job(model, options, reporter_for(quiet, verbose))
     if as_json:
         print(json.dumps(report_json(report)))
         return
@@ -122,6 +100,10 @@ def recommend(
     console.print()
     for line in latency_lines(report):
         console.print(line)
+    if explain:
+        console.print()
+    for line in explanation_lines(report):
+        console.print(line, markup=False)
     if report.delivered != "chosen":
         console.print("the fallback schedules were faster: they are what was handed over")
     console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
@@ -132,6 +114,9 @@ def recommend(
 def tune(
     models: Models,
     trials: Annotated[int, typer.Option(min=1, help="trials per kernel")] = 64,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="start from nothing, as the reference that others are judged by")
+    ] = False,
     target: TargetOption = "host",
     threads: Threads = None,
     seed: Seed = 0,
@@ -139,15 +124,20 @@ def tune(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Search schedules for the kernels of models with MetaSchedule, and keep every trial."""
+    """Search schedules for the kernels of models, starting from the library's best, and keep every trial."""
+    from recommender.ranking import gather_knowledge
+    from recommender.run import Clock, Options, Run
     from recommender.session import prepare_named, this_machine
     from recommender.tuning import tune as search
     from recommender.workspace import open_workspace
 
-    machine = this_machine(target, threads)
+    machine, reporter = this_machine(target, threads), reporter_for(quiet, verbose)
     prepared = [prepare_named(name, machine) for name in models]
-    with open_workspace(machine, store, "tune", seed) as workspace:
-        search(prepared, trials, workspace, _reporter(quiet, verbose))
+    run = Run(machine, Options(seed=seed, store=store), reporter, Clock())
+    knowledge = None if cold else gather_knowledge(run)
+    source = "tune" if cold else "warm-tune"
+    with open_workspace(machine, store, source, seed) as workspace:
+        search(prepared, trials, workspace, reporter, knowledge)
 
 
 @app.command()
@@ -170,55 +160,131 @@ def collect(
     machine = this_machine(target, threads)
     prepared = [prepare_named(name, machine) for name in models]
     with open_workspace(machine, store, "collect", seed) as workspace:
-        measure_transfers(prepared, per_kernel, workspace, _reporter(quiet, verbose))
+        measure_transfers(prepared, per_kernel, workspace, reporter_for(quiet, verbose))
+
+
+@app.command()
+@guarded
+def calibrate(
+    budget_seconds: Annotated[float, typer.Option(min=1, help="stop after so long")] = 300.0,
+    target: TargetOption = "host",
+    threads: Threads = None,
+    seed: Seed = 0,
+    store: StorePath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure a small designed set on this machine, so that `train` can fit the ranker to it."""
+    from recommender.calibrating import MODELS
+    from recommender.calibrating import calibrate as measure_set
+    from recommender.ranking import gather_knowledge
+    from recommender.run import Clock, Options, Run
+    from recommender.session import prepare_named, this_machine
+    from recommender.workspace import open_workspace
+
+    machine, reporter = this_machine(target, threads), reporter_for(quiet, verbose)
+    knowledge = gather_knowledge(Run(machine, Options(seed=seed, store=store), reporter, Clock()))
+    models = [prepare_named(name, machine) for name in MODELS]
+    with open_workspace(machine, store, "calibrate", seed) as workspace:
+        measured = measure_set(models, knowledge, workspace, budget_seconds, reporter)
+    print(f"{measured} candidates measured on {machine.hardware.id}; next: recommender train")
 
 
 @app.command()
 @guarded
 def train(
+    only_mine: Annotated[
+        bool, typer.Option("--only-mine", help="your own outcomes, not the shipped ones")
+    ] = False,
+    hardware: Annotated[
+        str | None, typer.Option("--hardware", help="outcomes of this hardware id only")
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="measured on or after this day")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="use the new ranker even if it is worse than the one in use")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="write the ranker here, without suffix, and do not use it")
+    ] = None,
     target: TargetOption = "host",
     threads: Threads = None,
     exclude_model: Exclude = None,
     seed: Seed = 0,
     store: StorePath = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", help="where the ranker goes, without suffix [default: your own]")
-    ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Train the ranker on all outcomes: the shipped ones and your own."""
+    """Train the ranker on the shipped outcomes and your own, and use it if it is no worse."""
     from recommender.datasets.layers import SHIPPED, load_data, user_store_path
-    from recommender.models.active import own_ranker_path
+    from recommender.models import registry
     from recommender.models.artefact import save_ranker
-    from recommender.models.training import train_ranker
+    from recommender.retraining import retrain, select_outcomes
     from recommender.session import this_machine
 
     machine = this_machine(target, threads)
-    data = load_data(SHIPPED, store or user_store_path())
-    ranker, card = train_ranker(
-        data, machine.hardware, machine.pipeline, exclude_models=exclude_model or [], seed=seed
+    own = store or user_store_path()
+    own_workloads = {m.workload for m in load_data(own).measurements}
+    data = select_outcomes(
+        load_data(own) if only_mine else load_data(SHIPPED, own),
+        hardware=hardware,
+        since=since.timestamp() if since else None,
     )
-    stem = output or own_ranker_path()
-    save_ranker(ranker, card, stem)
-    print(f"trained on {card.rows} outcomes of {card.workloads} kernels: {stem}.ubj")
+    result = retrain(
+        data,
+        own_workloads,
+        machine,
+        exclude_models=exclude_model or [],
+        seed=seed,
+        reporter=reporter_for(quiet, False),
+    )
+    print(f"trained on {result.card.rows} outcomes of {result.card.workloads} kernels; {result.verdict}")
+    if output:
+        save_ranker(result.ranker, result.card, output)
+        print(f"{output}.ubj")
+        return
+    name = registry.keep_ranker(result.ranker, result.card)
+    if result.verdict.is_no_worse or force:
+        registry.use_ranker(name)
+        print(f"in use from now on: {name}")
+    else:
+        print(
+            f"kept as {name}, but {registry.active_name()} is better and stays in use; "
+            f"to use the new one all the same: recommender models use {name} (or train --force)"
+        )
 
 
 @app.command()
 @guarded
 def evaluate(
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", help="first score this whole model on the machine; repeatable"),
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", help="with --measure: candidates per kernel")] = 5,
     seed: Seed = 0,
     store: StorePath = None,
-    output: Annotated[Path | None, typer.Option("-o", help="write the tables into this folder")] = None,
+    output: Output = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare rankers on stored outcomes (the shipped ones by default); nothing is measured."""
-    from recommender import evaluation
+    """Judge rankers and library on stored outcomes (the shipped ones by default), one model left out."""
+    from recommender import evaluation, results
     from recommender.datasets.layers import SHIPPED, load_data
 
-    result = evaluation.evaluate(load_data(store or SHIPPED), seed, _reporter(quiet, False))
+    reporter = reporter_for(quiet, False)
+    if measure:
+        from recommender.model_scores import score_models
+        from recommender.session import this_machine
+
+        if output is None:
+            raise UsageError("--measure keeps its scores in the results folder; name it with -o")
+        score_models(measure, this_machine(), output / "models", top_k=top_k, seed=seed, reporter=reporter)
+    result = evaluation.evaluate(load_data(store or SHIPPED), seed, reporter)
+    scores = results.model_scores(output) if output else []
     if output:
-        evaluation.write(result, output)
-    print(json.dumps(evaluation.summary_json(result)) if as_json else evaluation.markdown(result))
+        results.write(result, output)
+    print(json.dumps(evaluation.summary_json(result)) if as_json else results.markdown(result, scores))
 
 
 @app.command()
@@ -259,10 +325,6 @@ def zoo_export(
     print(path)
 
 
-def _reporter(quiet: bool, verbose: bool) -> Reporter:
-    return Reporter(0 if quiet else 2 if verbose else 1)
-
-
 def recommend_main() -> None:
     """Entry point of `recommend`."""
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -276,3 +338,4 @@ def main() -> None:
 
 
 app.command()(recommend)
+app.command()(cli_study.study)

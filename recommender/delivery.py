@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from recommender.builds import compare_builds, compile_builds
 from recommender.errors import OutputError, SetupError, VerificationError
-from recommender.harness.client import WorkerFailure
-from recommender.harness.latency import Latency, compare_models
+from recommender.harness.latency import Latency
 from recommender.report import KernelReport, Report, markdown, report_json
 from recommender.run import Choice, Options, Run
 from recommender.session import Machine, PreparedModel
@@ -21,7 +21,7 @@ from recommender.vocabulary import Json, Schedule
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
-_BUDGET_SECONDS = 8.0
+_BUDGET_SECONDS = 10.0
 _RUN_PY = '''\
 """Runs the compiled model on random inputs. It needs apache-tvm {tvm}, and nothing of the recommender.
 
@@ -117,9 +117,15 @@ def deliver(
     """
     staged = folder.stage()
     try:
-        builds = _compile(staged, model, choices, run)
+        builds = compile_builds(staged, model, _wanted(choices, run.options.baselines), run)
         run.clock.lap("compile")
-        latencies = _compare(builds, model, run)
+        latencies = compare_builds(
+            builds,
+            model,
+            run,
+            budget_seconds=_BUDGET_SECONDS if run.options.measure else 0.0,
+            time_reference="ort" in run.options.baselines,
+        )
         delivered = _better(latencies)
         run.clock.lap("verify")
         shutil.copyfile(builds[delivered], staged / "model.so")
@@ -133,45 +139,12 @@ def deliver(
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _compile(staged: Path, model: PreparedModel, choices: Sequence[Choice], run: Run) -> dict[str, Path]:
-    from recommender.compiler import export, hardware, setup
-
-    target = hardware.target_from_json(run.machine.target)
+def _wanted(choices: Sequence[Choice], baselines: Sequence[str]) -> dict[str, dict[str, Schedule]]:
     wanted: dict[str, dict[str, Schedule]] = {
         "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
         "fallback": {c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices},
     }
-    if "untuned" in run.options.baselines:
-        wanted["untuned"] = {}
-    builds = {}
-    for name, schedules in wanted.items():
-        run.reporter.say(f"compiling {model.name} ({name})", level=2)
-        builds[name] = staged / f"build-{name}.so"
-        with setup.native_silence():
-            export.compile_model(model.lowered, model.spaces, schedules, target, builds[name])
-    return builds
-
-
-def _compare(builds: Mapping[str, Path], model: PreparedModel, run: Run) -> dict[str, Latency]:
-    """Outputs and latencies of the builds; without measuring, outputs only."""
-    import onnx
-
-    budget = _BUDGET_SECONDS if run.options.measure else 0.0
-    run.reporter.say("timing the model", level=2)
-    with tempfile.TemporaryDirectory(prefix="recommend-") as temporary:
-        path = Path(temporary) / "model.onnx"
-        onnx.save(model.onnx.proto, str(path), save_as_external_data=model.onnx.is_large)
-        try:
-            return compare_models(
-                builds,
-                path,
-                model.onnx.inputs,
-                threads=run.machine.threads,
-                budget_seconds=budget,
-                time_reference="ort" in run.options.baselines,
-            )
-        except WorkerFailure as exc:
-            raise VerificationError(f"the compiled model cannot be run: {exc}") from exc
+    return {**wanted, "untuned": {}} if "untuned" in baselines else wanted
 
 
 def _better(latencies: Mapping[str, Latency]) -> str:
@@ -205,6 +178,7 @@ def _report(
         hardware=machine.hardware,
         target=machine.target,
         pipeline=machine.pipeline,
+        inputs=tuple(model.onnx.inputs),
         options=_options_json(options),
         versions={name: metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi", "numpy")},
         stages_seconds=dict(run.clock.stages) if options.measure else {},
@@ -230,6 +204,7 @@ def _kernel_report(choice: Choice) -> KernelReport:
         chosen=chosen,
         rank=rank,
         tried=choice.tried,
+        explanation=choice.explanation,
     )
 
 

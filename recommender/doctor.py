@@ -89,8 +89,8 @@ def _quiet() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     from recommender.datasets import layers
     from recommender.datasets.store import Store
-    from recommender.models.active import own_ranker_path
-    from recommender.models.artefact import SHIPPED, load_ranker
+    from recommender.models.artefact import load_ranker
+    from recommender.models.registry import active_name, ranker_stem
     from recommender.session import this_machine
 
     folder = layers.data_folder()
@@ -109,10 +109,11 @@ def _data() -> Iterator[Finding]:
             yield Finding("library", Verdict.OK, f"{len(donors)} schedules for {machine.hardware.id}")
         else:
             what = f"no schedules for {machine.hardware.id}"
-            yield Finding("library", Verdict.WARNING, what, "recommender tune resnet18 mobilenet_v2")
-        own = own_ranker_path()
-        _, card = load_ranker(own if own.with_suffix(".json").exists() else SHIPPED)
-        yield Finding("ranker", Verdict.OK, f"trained on {card.rows} outcomes, {card.trained_at}")
+            yield Finding("library", Verdict.WARNING, what, "recommender tune --cold resnet18 mobilenet_v2")
+        _, card = load_ranker(ranker_stem(active_name()))
+        yield Finding(
+            "ranker", Verdict.OK, f"{active_name()}, trained on {card.rows} outcomes, {card.trained_at}"
+        )
     except RecommenderError as exc:
         yield Finding("library and ranker", Verdict.FAILURE, str(exc), str(exc).rpartition("; ")[2])
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from recommender.candidates import fallback_candidates, transfer_candidates
-from recommender.datasets.layers import SHIPPED, Data, load_data, user_store_path
 from recommender.delivery import OutputFolder, deliver
-from recommender.errors import DataError, NothingMeasuredError
-from recommender.features import encode
+from recommender.errors import NothingMeasuredError
+from recommender.explaining import explain
 from recommender.harness.measurer import Task
 from recommender.harness.timing import TimingRule
-from recommender.models.active import ranker_without
-from recommender.models.contract import Ranker
 from recommender.progress import Reporter
+from recommender.ranking import gather_knowledge, rank_kernel
 from recommender.report import Report, Tried
 from recommender.run import Choice, Clock, Options, Ranked, Run
-from recommender.session import Machine, PreparedModel, prepare_named, this_machine
-from recommender.vocabulary import Candidate, Donor, Kernel, Outcome
+from recommender.session import PreparedModel, prepare_named, this_machine
+from recommender.vocabulary import Candidate, Outcome
 from recommender.workspace import Workspace, open_workspace
 
 _LOSER_RATIO = 3.0
@@ -42,61 +37,16 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
     prepared = prepare_named(str(model), run.machine, options.input_shapes, options.dims)
     clock.lap("import")
     run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
-    ranked = rank_kernels(prepared, run)
+    knowledge = gather_knowledge(run)
+    ranked = [rank_kernel(kernel, knowledge, run.machine) for kernel in prepared.kernels]
     clock.lap("rank")
     choices = measure_kernels(prepared, ranked, run)
     clock.lap("measure")
+    if options.explain:
+        choices = [
+            replace(c, explanation=explain(c, knowledge.ranker, run.machine.hardware)) for c in choices
+        ]
     return deliver(folder, prepared, choices, run)
-
-
-def rank_kernels(model: PreparedModel, run: Run) -> list[Ranked]:
-    """Candidates of every kernel, ranked. No TVM, no measuring.
-
-    Raises:
-        DataError: the library is empty, or made for another target.
-    """
-    machine, options = run.machine, run.options
-    data = load_data(SHIPPED, options.store or user_store_path())
-    donors = data.donors(machine.hardware, machine.pipeline, options.exclude_models)
-    if not donors:
-        raise _no_donors(data, machine)
-    if data.relatives(machine.hardware)[0].id != machine.hardware.id:
-        run.reporter.say(
-            f"nothing was measured on {machine.hardware.id} yet: schedules are those of "
-            f"{data.relatives(machine.hardware)[0].id}, and a larger --top-k may pay"
-        )
-    ranker = ranker_without(options.exclude_models, data, machine, options.seed, run.reporter)
-    return [rank_kernel(kernel, donors, ranker, machine) for kernel in model.kernels]
-
-
-def rank_kernel(kernel: Kernel, donors: Sequence[Donor], ranker: Ranker, machine: Machine) -> Ranked:
-    """Candidates of one kernel from all donors and from its own design space, best first."""
-    workload = kernel.workload
-    fallbacks = fallback_candidates(workload, machine.hardware)
-    candidates = _distinct(transfer_candidates(workload, donors) + fallbacks)
-    scores = ranker.predict(encode(workload, candidates, machine.hardware))
-    order = np.argsort(scores, kind="stable")
-    return Ranked(
-        kernel,
-        fallbacks[0],
-        tuple(candidates[i] for i in order),
-        tuple(float(scores[i]) for i in order),
-    )
-
-
-def _distinct(candidates: list[Candidate]) -> list[Candidate]:
-    seen = {(c.schedule.sketch, c.schedule.decisions): c for c in reversed(candidates)}
-    return list(reversed(seen.values()))
-
-
-def _no_donors(data: Data, machine: Machine) -> DataError:
-    if not data.measurements:
-        return DataError("the library is empty; run: recommender tune MODEL")
-    known = sorted({m.hardware for m in data.measurements})
-    return DataError(
-        f"the library has nothing that {machine.hardware.id} could use (it has {', '.join(known)}); "
-        "run: recommender tune MODEL"
-    )
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from rich.table import Table
 
 from recommender.harness.latency import Latency
-from recommender.vocabulary import Candidate, Hardware, Json, Outcome
+from recommender.vocabulary import Candidate, Hardware, Json, ModelInput, Outcome
 
 REPORT_VERSION = 1
 
@@ -37,6 +37,7 @@ class KernelReport:
     chosen: Candidate
     rank: int | None
     tried: tuple[Tried, ...]
+    explanation: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> float | None:
@@ -65,6 +66,7 @@ class Report:
     hardware: Hardware
     target: Json
     pipeline: str
+    inputs: tuple[ModelInput, ...]
     options: Json
     versions: dict[str, str]
     stages_seconds: dict[str, float]
@@ -87,6 +89,7 @@ def report_json(report: Report) -> Json:
         "hardware": report.hardware.to_json(),
         "target": report.target,
         "pipeline": report.pipeline,
+        "inputs": [asdict(i) for i in report.inputs],
         "options": report.options,
         "versions": report.versions,
         "stages_seconds": {k: round(v, 3) for k, v in report.stages_seconds.items()},
@@ -117,6 +120,7 @@ def _kernel_json(kernel: KernelReport) -> Json:
         "speedup": kernel.speedup,
         "chosen": _candidate_json(kernel.chosen),
         "rank": kernel.rank,
+        "explanation": list(kernel.explanation),
         "tried": [
             {
                 **_candidate_json(tried.candidate),
@@ -202,6 +206,12 @@ def latency_lines(report: Report) -> list[str]:
     return lines
 
 
+def explanation_lines(report: Report) -> list[str]:
+    """Why each schedule was chosen, the most expensive kernels first."""
+    kernels = sorted((k for k in report.kernels if k.explanation), key=_kernel_seconds, reverse=True)
+    return [line for k in kernels for line in (k.name, *(f"    {text}" for text in k.explanation))]
+
+
 def markdown(report: Report) -> str:
     """The report as a page for people."""
     head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}, {report.total_seconds:.0f} s\n"
@@ -215,5 +225,6 @@ def markdown(report: Report) -> str:
             f"| {k.name} | {k.calls} | {_milliseconds(k.fallback)} | {_milliseconds(k.best)} "
             f"| {speedup} | {k.rank or '-'} | {k.donor_name} |"
         )
-    latency = "\n".join(f"    {line}" for line in latency_lines(report))
-    return "\n".join([head, *rows, "", latency, ""])
+    latency = [f"    {line}" for line in latency_lines(report)]
+    why = [f"    {line}" for line in explanation_lines(report)]
+    return "\n".join([head, *rows, "", *latency, "", *why, ""])

@@ -30,6 +30,7 @@ class Options:
     budget_seconds: float | None = None
     seed: int = 0
     store: Path | None = None
+    explain: bool = False
 
     def __post_init__(self) -> None:
         """Check what can be checked without the model.
@@ -101,3 +102,4 @@ class Choice:
     fallback: Outcome | None
     best: Outcome | None
     tried: tuple[Tried, ...] = ()
+    explanation: tuple[str, ...] = ()

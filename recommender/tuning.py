@@ -1,7 +1,8 @@
 """`recommender tune`: search schedules for the kernels of models, and keep every trial.
 
-Kernels that are searched already are skipped, also when another model asked for them; a search that
-was cut off goes on from its stored trials.
+A search starts from what the ranker thinks best for a kernel, or cold, from nothing: cold searches are
+the reference that transfer is measured against. Kernels that are searched already are skipped, also when
+another model asked for them; a search that was cut off goes on from its stored trials.
 """
 
 from __future__ import annotations
@@ -9,57 +10,109 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from recommender.datasets.records import Measurement, Search
 from recommender.progress import Reporter
+from recommender.ranking import Knowledge, rank_kernel
 from recommender.session import PreparedModel
 from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
 from recommender.workspace import Workspace
 
+WARM_SHARE = 0.25
+"""The part of the trials that a warm search spends on the first of the ranking."""
 
-def tune(models: Sequence[PreparedModel], trials: int, workspace: Workspace, reporter: Reporter) -> int:
-    """Spend `trials` on every kernel that has not had them yet. Return the number of trials spent."""
+
+def tune(
+    models: Sequence[PreparedModel],
+    trials: int,
+    workspace: Workspace,
+    reporter: Reporter,
+    knowledge: Knowledge | None = None,
+) -> int:
+    """Spend `trials` on every kernel that has not had them yet. Return the number of trials spent.
+
+    With knowledge, searches start warm, and are stored as such.
+    """
     for model in models:
         workspace.register(model)
+    tuner = _Tuner(trials, workspace, reporter, knowledge)
     work = [
-        (model, kernel)
-        for model in models
-        for kernel in model.kernels
-        if _searched(kernel, workspace) < trials
+        (model, kernel) for model in models for kernel in model.kernels if tuner.spent_on(kernel) < trials
     ]
     spent = 0
     with reporter.steps("tuning", len(work)) as steps:
         for model, kernel in work:
-            if _searched(kernel, workspace) < trials:  # another model may have asked for it meanwhile
-                spent += _search(model, kernel, trials, workspace, reporter)
+            if tuner.spent_on(kernel) < trials:  # another model may have asked for it meanwhile
+                spent += tuner.search(model, kernel)
             steps.advance(f"{model.name} {kernel.name}")
     return spent
 
 
-def _searched(kernel: Kernel, workspace: Workspace) -> int:
-    """Trials of the finished search of a kernel; 0 when there was none."""
-    machine = workspace.machine
-    finished = workspace.store.finished_searches(machine.hardware.id, machine.pipeline)
-    return finished.get(kernel.workload.key, (0, 0.0))[0]
+class _Tuner:
+    """Searches one kernel after the other, all with the same number of trials."""
 
+    def __init__(
+        self, trials: int, workspace: Workspace, reporter: Reporter, knowledge: Knowledge | None
+    ) -> None:
+        self._trials, self._workspace, self._reporter = trials, workspace, reporter
+        self._knowledge = knowledge
 
-def _search(
-    model: PreparedModel, kernel: Kernel, trials: int, workspace: Workspace, reporter: Reporter
-) -> int:
-    key, machine = kernel.workload.key, workspace.machine
-    known = [(m.schedule, m.outcome) for m in workspace.kept(key) if m.source == "tune"]
-    start, seconds = time.monotonic(), []
+    def spent_on(self, kernel: Kernel) -> int:
+        """Trials of the finished search of a kernel; 0 when there was none of this kind."""
+        if self._knowledge is not None:
+            return len(self._own_trials(kernel.workload.key))
+        machine = self._workspace.machine
+        wanted = (kernel.workload.key, machine.hardware.id, machine.pipeline)
+        finished = (
+            s.trials
+            for s in self._workspace.store.searches()
+            if (s.workload, s.hardware, s.pipeline) == wanted
+        )
+        return next(finished, 0)
 
-    def keep(schedule: Schedule, outcome: Outcome) -> None:
-        seconds.append(outcome.median_seconds)
-        workspace.keep(Candidate(kernel.workload, schedule, "search"), outcome, model.name)
+    def _own_trials(self, key: str) -> list[Measurement]:
+        return [m for m in self._workspace.kept(key) if m.source == self._workspace.source]
 
-    task = model.task(kernel)
-    left = max(trials - len(known), 0)
-    workspace.measurer.search(task, trials=left, seed=workspace.seed, known=known, report=keep)
-    workspace.measurer.unload(task)
-    wall = time.monotonic() - start
-    workspace.store.finish_search(key, machine.hardware.id, machine.pipeline, trials, wall)
-    best = min([*seconds, *(outcome.median_seconds for _, outcome in known)], default=float("inf"))
-    reporter.say(
-        f"{model.name} {kernel.name}: {len(seconds)} trials in {wall:.0f} s, best {best * 1e3:.3f} ms"
-    )
-    return len(seconds)
+    def search(self, model: PreparedModel, kernel: Kernel) -> int:
+        """Search a kernel up to the number of trials. Return those spent now."""
+        key, workspace = kernel.workload.key, self._workspace
+        start = time.monotonic()
+        known = {m.schedule: m.outcome for m in self._own_trials(key)}
+        before, lineage = len(known), None
+        task = model.task(kernel)
+        if self._knowledge is not None:
+            warm = self._first_ranked(kernel)
+            lineage = ",".join(sorted({c.donor.id for c in warm if c.donor})) or None
+            workspace.measurer.build_all(task, [c.schedule for c in warm if c.schedule not in known])
+            for candidate in warm:
+                if candidate.schedule not in known:
+                    outcome = workspace.measurer.measure(task, candidate.schedule)
+                    workspace.keep(candidate, outcome, model.name)
+                    known[candidate.schedule] = outcome
+
+        def keep(schedule: Schedule, outcome: Outcome) -> None:
+            known[schedule] = outcome
+            workspace.keep(Candidate(kernel.workload, schedule, "search"), outcome, model.name, lineage)
+
+        left = max(self._trials - len(known), 0)
+        workspace.measurer.search(
+            task, trials=left, seed=workspace.seed, known=list(known.items()), report=keep
+        )
+        workspace.measurer.unload(task)
+        wall = time.monotonic() - start
+        if self._knowledge is None:
+            machine = workspace.machine
+            workspace.store.finish_search(
+                Search(key, machine.hardware.id, machine.pipeline, self._trials, wall)
+            )
+        best = min((outcome.median_seconds for outcome in known.values()), default=float("inf"))
+        spent = len(known) - before
+        self._reporter.say(
+            f"{model.name} {kernel.name}: {spent} trials in {wall:.0f} s, best {best * 1e3:.3f} ms"
+        )
+        return spent
+
+    def _first_ranked(self, kernel: Kernel) -> list[Candidate]:
+        """The first of the ranking, for a part of the trials."""
+        assert self._knowledge is not None
+        ranked = rank_kernel(kernel, self._knowledge, self._workspace.machine)
+        return list(ranked.candidates[: max(1, round(WARM_SHARE * self._trials))])

@@ -37,8 +37,11 @@ class Workspace:
             for k in model.kernels
         )
 
-    def keep(self, candidate: Candidate, outcome: Outcome, model: str) -> None:
-        """Commit an outcome that was measured on behalf of a model."""
+    def keep(self, candidate: Candidate, outcome: Outcome, model: str, lineage: str | None = None) -> None:
+        """Commit an outcome that was measured on behalf of a model.
+
+        `lineage` names the donors of a candidate that descends from several, ids with commas between.
+        """
         self.store.add(
             Measurement(
                 workload=candidate.workload.key,
@@ -48,7 +51,7 @@ class Workspace:
                 hardware=self.machine.hardware.id,
                 pipeline=self.machine.pipeline,
                 policy=candidate.policy,
-                donor=candidate.donor.id if candidate.donor else None,
+                donor=candidate.donor.id if candidate.donor else lineage,
                 seed=self.seed,
                 run=model,
                 measured_at=time.time(),

@@ -14,6 +14,7 @@ from recommender.compiler import setup
 
 setup.prepare()  # threads are set once, before TVM's runtime starts
 
+from recommender.datasets.layers import Data  # noqa: E402
 from recommender.session import Machine, prepare_named, this_machine  # noqa: E402
 
 
@@ -97,6 +98,14 @@ def tuned_store(tmp_path_factory: pytest.TempPathFactory, machine: Machine) -> P
     with open_workspace(machine, path, "tune") as workspace:
         tune([model], 8, workspace, Reporter(0))
     return path
+
+
+@pytest.fixture(scope="session")
+def shipped_of_two_models() -> Data:
+    """Shipped outcomes of two models: enough for a study, and quick."""
+    from recommender.datasets.layers import SHIPPED, load_data
+
+    return load_data(SHIPPED).of_models(["resnet18", "mobilenet_v2"])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ on weights that are packed already, with the copy as a function of its own.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from tvm.ir import IRModule
 from recommender.compiler.workloads import argument_buffers
 
 _PREPACKED, _PACK = "main_prepacked", "main_weight_prepack"  # the names that TVM's pass gives
+_ONE_BUILDER = threading.Lock()
+"""Relax's block builders share a stack, and candidates are compiled by several threads."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,15 @@ def _model_of(scheduled: IRModule, outputs: Sequence[int]) -> IRModule:
     """A Relax model that calls the kernel, because TVM's pass splits functions that a model calls."""
     main = scheduled["main"]
     types = [relax.TensorType(shape, dtype) for shape, dtype in argument_buffers(scheduled)]
-    builder = relax.BlockBuilder()
-    kernel = builder.add_func(main, "main")
     inputs = [relax.Var(f"argument_{i}", t) for i, t in enumerate(types) if i not in outputs]
-    with builder.function("model", inputs):
-        with builder.dataflow():
-            result = builder.emit_output(relax.call_tir(kernel, inputs, [types[i] for i in outputs]))
-        builder.emit_func_output(result)
-    return builder.get()
+    with _ONE_BUILDER:
+        builder = relax.BlockBuilder()
+        kernel = builder.add_func(main, "main")
+        with builder.function("model", inputs):
+            with builder.dataflow():
+                result = builder.emit_output(relax.call_tir(kernel, inputs, [types[i] for i in outputs]))
+            builder.emit_func_output(result)
+        return builder.get()
 
 
 def _positions(model: relax.Function) -> tuple[int, ...]:

@@ -95,6 +95,15 @@ def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Wo
     )
 
 
+_OUTSIDE = ("call_packed", "call_cpacked", "call_extern", "call_pure_extern", "pragma_import", "import_c")
+
+
+def calls_outside(module: IRModule) -> bool:
+    """Whether a kernel calls functions that are not its own, as a hostile tuning record might."""
+    text = module.script(show_meta=True)
+    return len(module.functions) != 1 or any(word in text for word in _OUTSIDE)
+
+
 def argument_buffers(module: IRModule, function: str = "main") -> list[tuple[tuple[int, ...], str]]:
     """Shape and type of every argument of a function, outputs last."""
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module[function])

@@ -19,10 +19,15 @@ from tvm.target import Target
 
 from recommender.compiler.packing import Packed, split_packing
 from recommender.compiler.sketches import DesignSpace, ReplayError
-from recommender.compiler.workloads import argument_buffers, written_arguments
+from recommender.compiler.workloads import (
+    argument_buffers,
+    calls_outside,
+    describe_workload,
+    written_arguments,
+)
 from recommender.errors import OUR_MISTAKES
 from recommender.harness.timing import TimingRule
-from recommender.vocabulary import Json, Outcome, Schedule, Status
+from recommender.vocabulary import Json, Outcome, Schedule, Status, Workload
 
 TOLERANCE = 1e-4
 """Largest difference from the reference, as a share of the reference's largest magnitude."""
@@ -85,6 +90,13 @@ class Bench:
             if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
         }
         self._loaded[key] = _Loaded(space, arguments, changed, written_arguments(module))
+
+    def describe(self, module_json: str) -> Workload | None:
+        """Describe a module of unknown origin; None if it could reach beyond its own buffers."""
+        module: IRModule = tvm.ir.load_json(module_json)
+        if calls_outside(module):
+            return None
+        return describe_workload(module, DesignSpace.of(module, self.target).sketches)
 
     def unload(self, key: str) -> None:
         """Forget a workload and everything built for it."""

@@ -15,7 +15,7 @@ from recommender.harness.client import (
     WorkerFailure,
 )
 from recommender.harness.timing import TimingRule
-from recommender.vocabulary import Json, Outcome, Schedule, Status
+from recommender.vocabulary import Json, Outcome, Schedule, Status, Workload
 
 _STATUS_OF_FAILURE = {
     CallTimedOut: Status.TIMED_OUT,
@@ -182,6 +182,17 @@ class Measurer:
                 settled.append((trying[0], _failure(exc)))
                 report(*settled[-1])
 
+    def describe(self, module_json: str) -> Workload | None:
+        """The workload that a module of unknown origin stands for; None if it must not be run.
+
+        Raises:
+            WorkerFailure: TVM cannot read it, or died of it.
+        """
+        self._open()
+        return self._client.call(  # type: ignore[no-any-return]
+            "describe", module_json, timeout_seconds=self._limits.load_seconds
+        )
+
     def unload(self, task: Task) -> None:
         """Free what the worker holds of a task."""
         alive = self._client.is_running and self._generation == self._client.generation
@@ -189,12 +200,16 @@ class Measurer:
             self._client.call("unload", task.key, timeout_seconds=self._limits.time_seconds)
         self._held.pop(task.key, None)
 
-    def _load(self, task: Task) -> None:
+    def _open(self) -> None:
+        """Let the worker know the target, if it is a new one."""
         self._client.start()
         if self._generation != self._client.generation:
             self._generation = self._client.generation
             self._held = {}
             self._client.call("open", self._target, timeout_seconds=self._limits.load_seconds)
+
+    def _load(self, task: Task) -> None:
+        self._open()
         if task.key not in self._held:
             self._client.call("load", task.key, task.module_json, timeout_seconds=self._limits.load_seconds)
             self._held[task.key] = {}

@@ -14,7 +14,7 @@ from recommender.harness.bench import Bench
 from recommender.harness.contestant import Array, Run, open_library, open_onnx, time_runs
 from recommender.harness.search import search, silence
 from recommender.harness.timing import TimingRule
-from recommender.vocabulary import Json, Outcome, Schedule
+from recommender.vocabulary import Json, Outcome, Schedule, Workload
 
 _LOSER_RATIO = 4.0
 """A search samples a candidate once that takes this many times as long as the best so far."""
@@ -44,6 +44,10 @@ class Services:
     def load(self, key: str, module_json: str) -> None:
         """See `Bench.load`."""
         self.bench.load(key, module_json)
+
+    def describe(self, module_json: str) -> Workload | None:
+        """See `Bench.describe`."""
+        return self.bench.describe(module_json)
 
     def unload(self, key: str) -> None:
         """See `Bench.unload`."""

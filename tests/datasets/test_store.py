@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.datasets.records import KernelUse, Measurement
+from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.datasets.store import Store
 from recommender.errors import DataError
 from recommender.vocabulary import Hardware, Outcome, SampledChoice, SampledTile, Schedule, Sketch, Status
@@ -40,13 +40,13 @@ def test_what_is_added_is_read_back(tmp_path: Path) -> None:
         store.add_hardware(HARDWARE)
         store.add(measurement())
         store.add(failed)
-        store.finish_search("w", HARDWARE.id, "p", 64, 12.5)
+        store.finish_search(Search("w", HARDWARE.id, "p", 64, 12.5))
 
     with Store(tmp_path / "s.db", read_only=True) as store:
         assert sorted(store.measurements(), key=lambda m: m.outcome.ok) == [failed, measurement()]
         assert store.hardware() == {HARDWARE.id: HARDWARE}
         assert store.measured("w", HARDWARE.id, "p") == {failed.schedule.id, measurement().schedule.id}
-        assert store.finished_searches(HARDWARE.id, "p") == {"w": (64, 12.5)}
+        assert store.searches() == [Search("w", HARDWARE.id, "p", 64, 12.5)]
 
 
 def test_a_candidate_is_kept_once(tmp_path: Path) -> None:

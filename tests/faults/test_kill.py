@@ -93,9 +93,9 @@ def test_a_killed_search_loses_nothing_and_is_finished_by_the_next(donor: Path, 
     with Store(store) as opened:
         (id_,) = opened.hardware()
         pipeline = opened.kernels()[0].pipeline
-        finished = opened.finished_searches(id_, pipeline)
+        finished = {s.workload: s for s in opened.searches()}
         assert set(finished) == {use.workload for use in opened.kernels()}
-        assert {trials for trials, _ in finished.values()} == {TRIALS}
+        assert {s.trials for s in finished.values()} == {TRIALS}
         for key in finished:
             assert len(opened.measured(key, id_, pipeline)) <= TRIALS
 

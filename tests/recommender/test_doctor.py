@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from recommender.doctor import Verdict, examine
-from recommender.models import active
 
 pytestmark = pytest.mark.tvm
 
@@ -20,8 +19,9 @@ def test_this_installation_is_fit() -> None:
 def test_what_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, own_data_folder: Path) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("TVM_NUM_THREADS", "999")
-    active.own_ranker_path().parent.mkdir(parents=True)
-    active.own_ranker_path().with_suffix(".json").write_text("{}")
+    (own_data_folder / "rankers" / "own").mkdir(parents=True)
+    (own_data_folder / "rankers" / "own" / "mine.json").write_text("{}")
+    (own_data_folder / "rankers" / "active").write_text("mine")
 
     wrong = {f.check: f.mend for f in examine() if f.verdict is not Verdict.OK}
 

@@ -1,0 +1,89 @@
+"""`recommender calibrate`: a small designed set of measurements on a machine that the ranker never saw.
+
+Kernels of two small models, taken in turns from all kernel classes; for each the fallback and candidates
+spread evenly over the predicted order, so that good, middling and bad ones are seen. The ranker learns
+from them with `recommender train`. What is measured already is skipped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from recommender.harness.timing import TimingRule
+from recommender.progress import Reporter
+from recommender.ranking import Knowledge, rank_kernel
+from recommender.run import Ranked
+from recommender.session import PreparedModel
+from recommender.vocabulary import Candidate, Kernel
+from recommender.workspace import Workspace
+
+MODELS = ("resnet18", "mobilenet_v2")
+PER_KERNEL = 8
+_LOSER_RATIO = 5.0
+
+
+def calibrate(
+    models: Sequence[PreparedModel],
+    knowledge: Knowledge,
+    workspace: Workspace,
+    budget_seconds: float,
+    reporter: Reporter,
+) -> int:
+    """Measure until the set is done or the budget is spent. Return how many candidates were measured."""
+    start, measured = time.monotonic(), 0
+    for model in models:
+        workspace.register(model)
+    work = list(design(models))
+    with reporter.steps("calibrating", len(work)) as steps:
+        for model, kernel in work:
+            if time.monotonic() - start > budget_seconds:
+                reporter.say(f"the budget of {budget_seconds:.0f} s is spent; run it again to go on")
+                break
+            ranked = rank_kernel(kernel, knowledge, workspace.machine)
+            measured += _measure(model, spread(ranked), workspace)
+            steps.advance(kernel.name)
+    return measured
+
+
+def design(models: Sequence[PreparedModel]) -> Iterator[tuple[PreparedModel, Kernel]]:
+    """Kernels of all classes in turns, so that a short budget sees some of each; none twice."""
+    by_class: dict[str, list[tuple[PreparedModel, Kernel]]] = defaultdict(list)
+    seen: set[str] = set()
+    for model in models:
+        for kernel in model.kernels:
+            if kernel.workload.key not in seen:
+                seen.add(kernel.workload.key)
+                by_class[kernel.workload.kernel_class].append((model, kernel))
+    for turn in itertools.zip_longest(*by_class.values()):
+        yield from (item for item in turn if item is not None)
+
+
+def spread(ranked: Ranked) -> list[Candidate]:
+    """The fallback, and candidates at even steps from the first of the ranking to the last."""
+    n = len(ranked.candidates)
+    rows = np.unique(np.linspace(0, n - 1, min(PER_KERNEL - 1, n)).round().astype(int))
+    chosen = [ranked.fallback, *(ranked.candidates[row] for row in rows)]
+    return list({c.schedule: c for c in chosen}.values())
+
+
+def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: Workspace) -> int:
+    workload = candidates[0].workload
+    done = {m.schedule for m in workspace.kept(workload.key)}
+    todo = [c for c in candidates if c.schedule not in done]
+    if not todo:
+        return 0
+    task = model.task(next(k for k in model.kernels if k.workload.key == workload.key))
+    workspace.measurer.build_all(task, [c.schedule for c in todo])
+    best = float("inf")
+    for candidate in todo:
+        rule = TimingRule(loser_seconds=_LOSER_RATIO * best)
+        outcome = workspace.measurer.measure(task, candidate.schedule, rule)
+        best = min(best, outcome.median_seconds)
+        workspace.keep(candidate, outcome, model.name)
+    workspace.measurer.unload(task)
+    return len(todo)

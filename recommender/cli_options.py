@@ -1,0 +1,60 @@
+"""What all commands share: the spelling of options, and how errors reach the shell."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from recommender.errors import RecommenderError
+from recommender.progress import Reporter
+
+P = ParamSpec("P")
+_INTERRUPTED = 130
+
+Models = Annotated[list[str], typer.Argument(help="ONNX files, or names of zoo models")]
+StorePath = Annotated[
+    Path | None, typer.Option("--store", help="where measurements go [default: your own store]")
+]
+TargetOption = Annotated[
+    str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="threads to run with [default: all cores]")]
+Seed = Annotated[int, typer.Option("--seed", help="for everything that draws at random")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude-model", help="leave out all that came from this model; repeatable"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="say more")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="write the result into this folder")]
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """An expected failure of a command is one line on stderr and an exit code of its kind."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except RecommenderError as exc:
+            print(f"error: {exc}", file=sys.stderr)
+            raise typer.Exit(exc.exit_code) from exc
+        except KeyboardInterrupt as exc:
+            print("interrupted; finished measurements are kept", file=sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from exc
+
+    return run
+
+
+def reporter_for(quiet: bool, verbose: bool) -> Reporter:
+    return Reporter(0 if quiet else 2 if verbose else 1)
+
+
+def sub_app(help_text: str) -> typer.Typer:
+    """A group of commands below `recommender`."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=help_text)

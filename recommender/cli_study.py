@@ -1,0 +1,58 @@
+"""`recommender study`: cost-model studies on stored outcomes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, cast
+
+import typer
+
+from recommender.cli_options import Output, Quiet, Seed, StorePath, guarded, reporter_for
+from recommender.errors import SetupError, UsageError
+
+
+@guarded
+def study(
+    subjects: Annotated[
+        list[str],
+        typer.Argument(help="rankers, objectives, features, data, k, transfer, hardware; or: all"),
+    ],
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="processes that work side by side")] = 1,
+    backend: Annotated[str, typer.Option("--backend", help="of joblib: loky, threading or dask")] = "loky",
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="use outcomes of these models only; repeatable")
+    ] = None,
+    output: Output = None,
+    store: StorePath = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Replay stored outcomes (the shipped ones by default) and say what they show; nothing is measured."""
+    try:
+        from recommender.studies import SUBJECTS, StudyInput, run_study
+        from recommender.studies.drawing import draw
+        from recommender.studies.table import Backend
+    except ImportError as exc:
+        raise SetupError(
+            f"studies need {exc.name}; run: pip install 'tvm-schedule-recommender[study]'"
+        ) from exc
+    from recommender.datasets.layers import SHIPPED, load_data
+
+    if backend not in ("loky", "threading", "dask"):
+        raise UsageError(f"--backend is loky, threading or dask, but got {backend}")
+    names = [s for s in SUBJECTS if s != "hardware"] if subjects == ["all"] else subjects
+    data = load_data(store or SHIPPED)
+    given = StudyInput(data.of_models(model) if model else data, seed, jobs, cast(Backend, backend))
+    with reporter_for(quiet, False).steps("studying", len(names)) as steps:
+        for name in names:
+            result = run_study(name, given)
+            steps.advance(name)
+            if output is None:
+                print(result.markdown())
+                continue
+            output.mkdir(parents=True, exist_ok=True)
+            (output / f"{name}.md").write_text(result.markdown())
+            page = {"subject": name, "finding": result.finding, "rows": result.rows, "raw": result.raw}
+            (output / f"{name}.json").write_text(json.dumps(page) + "\n")
+            draw(result, output)
+            print(f"{name}: {result.finding}")

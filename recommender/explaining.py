@@ -1,0 +1,60 @@
+"""`recommend --explain`: which features put a schedule first, and which held the runner-up back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.features import FEATURE_NAMES, encode
+from recommender.models.boosted import BoostedRanker
+from recommender.run import Choice
+from recommender.vocabulary import Candidate, Hardware
+
+_SHOWN = 3
+
+
+def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[str, ...]:
+    """Two sentences on a choice, from TreeSHAP values (log2 of relative time; Lundberg et al. 2020).
+
+    The first names the features that speak most for the chosen schedule, against the mean candidate of
+    its kernel; the second those that speak most against the runner-up, compared with it.
+    """
+    candidates = list(choice.ranked.candidates)
+    if choice.chosen not in candidates or len(candidates) < 2:
+        return ()
+    runner_up = _runner_up(choice)
+    features = encode(choice.ranked.kernel.workload, candidates, hardware)
+    shares = ranker.contributions(features)
+    chosen, other = candidates.index(choice.chosen), candidates.index(runner_up)
+    speaks_for = shares.mean(axis=0) - shares[chosen]
+    holds_back = shares[other] - shares[chosen]
+    first = _phrases(speaks_for, features[chosen])
+    second = _phrases(holds_back, features[chosen], features[other])
+    return (
+        f"put it first: {', '.join(first) or 'nothing in particular'}",
+        f"held the runner-up back: {', '.join(second) or 'nothing: they were told apart by measuring'}",
+    )
+
+
+def _runner_up(choice: Choice) -> Candidate:
+    """The second best of what was measured; without measuring, the second of the ranking."""
+    tried = sorted((t for t in choice.tried if t.outcome.ok), key=lambda t: t.outcome.median_seconds)
+    others: Sequence[Candidate] = [t.candidate for t in tried] or choice.ranked.candidates
+    return next((c for c in others if c != choice.chosen), choice.ranked.candidates[-1])
+
+
+def _phrases(
+    gain: NDArray[np.float64], values: NDArray[np.float32], others: NDArray[np.float32] | None = None
+) -> list[str]:
+    """The features with the largest gain, in words, each with the factor in time that it stands for."""
+    phrases = []
+    for column in np.argsort(-gain)[:_SHOWN]:
+        if gain[column] < 0.01:
+            break
+        group, _, name = FEATURE_NAMES[column].partition(".")
+        against = "" if others is None else f" against {others[column]:.3g}"
+        factor = 2.0 ** float(gain[column])
+        phrases.append(f"{group} {name.replace('_', ' ')} {values[column]:.3g}{against} ({factor:.2f} x)")
+    return phrases

@@ -1,0 +1,107 @@
+"""`recommender library import`: MetaSchedule records made elsewhere become schedules of the own library.
+
+A record's trace is read, never executed: its decisions are replayed on sketches that TVM generates here
+for the record's workload, built, checked and timed like any candidate. What cannot be read, does not fit
+or fails is counted with its reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recommender.datasets.foreign import ForeignRecord, read_records, read_workloads
+from recommender.datasets.records import KernelUse
+from recommender.harness.client import WorkerFailure
+from recommender.harness.measurer import Task
+from recommender.progress import Reporter
+from recommender.vocabulary import Candidate, Workload
+from recommender.workspace import Workspace
+
+PER_WORKLOAD = 8
+"""Records tried for each workload, the fastest by their own account first."""
+
+
+@dataclass
+class ImportSummary:
+    """How many records there were, how many became schedules, and why the others did not."""
+
+    records: int = 0
+    adopted: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+def import_database(folder: Path, origin: str, workspace: Workspace, reporter: Reporter) -> ImportSummary:
+    """Import a MetaSchedule work directory; its kernels count as those of a model called `origin`.
+
+    Raises:
+        DataError: `folder` is no MetaSchedule work directory.
+    """
+    modules, summary = read_workloads(folder), ImportSummary()
+    by_workload = _usable_records(folder, len(modules), summary)
+    with reporter.steps("importing", len(by_workload)) as steps:
+        for index in sorted(by_workload):
+            _import_workload(modules[index], by_workload[index], origin, workspace, summary)
+            steps.advance(f"workload {index}")
+    return summary
+
+
+def _usable_records(folder: Path, workloads: int, summary: ImportSummary) -> dict[int, list[ForeignRecord]]:
+    by_workload: dict[int, list[ForeignRecord]] = defaultdict(list)
+    for record in read_records(folder):
+        summary.records += 1
+        if record.schedule is None:
+            summary.reasons[record.reason] += 1
+        elif not 0 <= record.workload < workloads:
+            summary.reasons["a workload that is not there"] += 1
+        else:
+            by_workload[record.workload].append(record)
+    for records in by_workload.values():
+        records.sort(key=lambda r: r.seconds)
+        summary.reasons["not among the fastest of its workload"] += max(len(records) - PER_WORKLOAD, 0)
+        del records[PER_WORKLOAD:]
+    return by_workload
+
+
+def _import_workload(
+    module_json: str | None,
+    records: Sequence[ForeignRecord],
+    origin: str,
+    workspace: Workspace,
+    summary: ImportSummary,
+) -> None:
+    described = _describe(module_json, workspace)
+    if isinstance(described, str):
+        summary.reasons[described] += len(records)
+        return
+    workload, task = described
+    use = KernelUse(origin, workload.key, f"imported_{workload.key[:8]}", 1, workspace.machine.pipeline)
+    workspace.store.add_hardware(workspace.machine.hardware)
+    workspace.store.add_kernels([(use, workload)])
+    for record in records:
+        assert record.schedule is not None
+        if record.schedule.sketch not in workload.sketches:
+            summary.reasons["no sketch of this structure here"] += 1
+            continue
+        outcome = workspace.measurer.measure(task, record.schedule)
+        workspace.keep(Candidate(workload, record.schedule, "import"), outcome, origin)
+        if outcome.ok:
+            summary.adopted += 1
+        else:
+            summary.reasons[f"{outcome.status.value} when tried"] += 1
+    workspace.measurer.unload(task)
+
+
+def _describe(module_json: str | None, workspace: Workspace) -> tuple[Workload, Task] | str:
+    """The workload in our words with a task to measure it, or why there is none."""
+    if module_json is None:
+        return "a workload that cannot be read"
+    try:
+        workload = workspace.measurer.describe(module_json)
+    except WorkerFailure as exc:
+        return f"a workload that TVM cannot read ({type(exc).__name__})"
+    if workload is None:
+        return "a workload that calls functions outside itself"
+    return workload, Task(workload.key, module_json)

@@ -1,0 +1,149 @@
+"""`recommender evaluate --measure`: whole models, each with nothing of it in library or ranker.
+
+Five builds of a model run in turns beside ONNX Runtime: untuned, with fallback schedules, transferred
+with and without measuring, and fully tuned (the best schedule of its own stored search for each kernel).
+A model's score is one JSON file; models that have theirs are skipped, so a campaign can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from recommender.builds import compare_builds, compile_builds
+from recommender.datasets.layers import SHIPPED, Data, load_data
+from recommender.harness.latency import Latency
+from recommender.job import measure_kernels
+from recommender.progress import Reporter
+from recommender.ranking import gather_knowledge, rank_kernel
+from recommender.run import Choice, Clock, Options, Ranked, Run
+from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.vocabulary import Json, Schedule
+
+BUILDS = ("untuned", "fallback", "unmeasured", "transferred", "tuned")
+_BUDGET_SECONDS = 60.0
+Schedules: TypeAlias = Mapping[str, Schedule]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The stored searches of a model's kernels: their best schedules, trials and wall time."""
+
+    best: Schedules
+    trials: int
+    seconds: float
+
+
+def score_models(
+    names: Sequence[str], machine: Machine, folder: Path, *, top_k: int, seed: int, reporter: Reporter
+) -> None:
+    """Score every model that `folder` has no file of yet, novel shapes only.
+
+    Raises:
+        RecommenderError: a model cannot be prepared, measured or verified.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = load_data(SHIPPED)
+    for name in names:
+        path = folder / f"{name}.json"
+        if path.exists():
+            reporter.say(f"{name}: scored already, in {path}")
+            continue
+        with tempfile.TemporaryDirectory(prefix="recommend-") as temporary:
+            options = Options(
+                top_k=top_k, exclude_models=(name,), seed=seed, store=Path(temporary) / "outcomes.db"
+            )
+            score = _score(name, Run(machine, options, reporter, Clock()), data, Path(temporary))
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(score, indent=1) + "\n")
+        partial.replace(path)
+
+
+def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
+    model = prepare_named(name, run.machine)
+    run.clock.lap("import")
+    knowledge = gather_knowledge(run)
+    run.clock.lap("knowledge")  # training without the model belongs to the experiment, not to a run
+    ranked = [rank_kernel(k, knowledge.unaware_of(k.workload), run.machine) for k in model.kernels]
+    run.clock.lap("rank")
+    choices = measure_kernels(model, ranked, run)
+    run.clock.lap("measure")
+    searched = stored_searches(data, model, run.machine)
+    wanted = _wanted(ranked, choices, searched)
+    builds = compile_builds(scratch, model, wanted, run)
+    latencies = compare_builds(builds, model, run, budget_seconds=_BUDGET_SECONDS, time_reference=True)
+    return _json(name, run, choices, searched, latencies)
+
+
+def stored_searches(data: Data, model: PreparedModel, machine: Machine) -> Searched:
+    """What `recommender tune` found for the model's kernels on this machine."""
+    keys = {kernel.workload.key for kernel in model.kernels}
+    here = (machine.hardware.id, machine.pipeline)
+    best: dict[str, tuple[float, Schedule]] = {}
+    for m in data.measurements:
+        if m.workload in keys and m.source == "tune" and m.outcome.ok and (m.hardware, m.pipeline) == here:
+            found = (m.outcome.median_seconds, m.schedule)
+            best[m.workload] = min(best.get(m.workload, found), found, key=lambda pair: pair[0])
+    searches = [s for s in data.searches if s.workload in keys and (s.hardware, s.pipeline) == here]
+    return Searched(
+        {key: schedule for key, (_, schedule) in best.items()},
+        sum(s.trials for s in searches),
+        sum(s.seconds for s in searches),
+    )
+
+
+def _wanted(ranked: Sequence[Ranked], choices: Sequence[Choice], searched: Searched) -> dict[str, Schedules]:
+    """The schedules of every build; kernels that were never searched keep the fallback when tuned."""
+    fallback = {r.kernel.workload.key: r.fallback.schedule for r in ranked}
+    wanted: dict[str, Schedules] = {
+        "untuned": {},
+        "fallback": fallback,
+        "unmeasured": {r.kernel.workload.key: r.candidates[0].schedule for r in ranked},
+        "transferred": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
+        "tuned": {**fallback, **searched.best},
+    }
+    return {name: wanted[name] for name in BUILDS}
+
+
+def _json(
+    name: str, run: Run, choices: Sequence[Choice], searched: Searched, latencies: Mapping[str, Latency]
+) -> Json:
+    tried = [t for choice in choices for t in choice.tried]
+    return {
+        "model": name,
+        "hardware": run.machine.hardware.id,
+        "pipeline": run.machine.pipeline,
+        "date": time.strftime("%Y-%m-%d"),
+        "top_k": run.options.top_k,
+        "seed": run.options.seed,
+        "kernels": len(choices),
+        "with_donors": sum(any(c.donor for c in choice.ranked.candidates) for choice in choices),
+        "slower_kernels": sum(
+            bool(c.best and c.fallback and c.best.median_seconds > c.fallback.median_seconds) for c in choices
+        ),
+        "measured": len(tried),
+        "invalid": sum(not t.outcome.ok for t in tried),
+        "stages_seconds": {stage: round(s, 2) for stage, s in run.clock.stages.items()},
+        "searched_kernels": len(searched.best),
+        "search_trials": searched.trials,
+        "search_seconds": round(searched.seconds, 1),
+        "latencies": {
+            build: {
+                "median_seconds": latency.median_seconds,
+                "difference_from_ort": latency.difference,
+                "seconds": [float(f"{s:.5g}") for s in latency.seconds],
+            }
+            for build, latency in latencies.items()
+        },
+    }
+
+
+def percent_of_maximum(score: Json, build: str) -> float:
+    """(S - 1) / (S_full - 1) in percent, S = untuned / build, S_full = untuned / tuned (Gibson and Cano)."""
+    seconds = {name: latency["median_seconds"] for name, latency in score["latencies"].items()}
+    return 100 * (seconds["untuned"] / seconds[build] - 1) / (seconds["untuned"] / seconds["tuned"] - 1)

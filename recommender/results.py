@@ -1,0 +1,145 @@
+"""The pages and files that `recommender evaluate` writes, `docs/results` in the repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import geometric_mean, mean, median
+
+from recommender.ceiling import family_ceilings
+from recommender.evaluation import Evaluation, summary_json
+from recommender.model_scores import percent_of_maximum
+from recommender.models.crossval import KS, RankerSummary, summarise
+from recommender.vocabulary import Json
+
+NOISE = 0.05
+"""A model counts as slower than its fallback build if it takes this much more: medians vary by so much."""
+
+
+def write(result: Evaluation, folder: Path) -> None:
+    """Write rankers, library ceiling, models and summary into `folder`.
+
+    What was measured by `--measure` is read from `folder/models`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = model_scores(folder)
+    (folder / "rankers.json").write_text(json.dumps([asdict(s) for s in result.novel]) + "\n")
+    (folder / "ceiling.json").write_text(json.dumps([asdict(c) for c in result.ceilings], indent=1) + "\n")
+    (folder / "README.md").write_text(markdown(result, scores))
+    summary = {**summary_json(result), **models_summary(scores)}
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def model_scores(folder: Path) -> list[Json]:
+    """The scores of whole models that were measured, in the order of their names."""
+    return [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.json"))]
+
+
+def models_summary(scores: Sequence[Json]) -> Json:
+    """The figures that were measured on whole models."""
+    if not scores:
+        return {"models": 0}
+    measured = [percent_of_maximum(s, "transferred") for s in scores]
+    unmeasured = [percent_of_maximum(s, "unmeasured") for s in scores]
+    return {
+        "models": len(scores),
+        "kernels": sum(s["kernels"] for s in scores),
+        "percent_of_max_mean": mean(measured),
+        "percent_of_max_min": min(measured),
+        "percent_of_max_unmeasured_mean": mean(unmeasured),
+        "slower_than_fallback": sum(s["slower_kernels"] for s in scores)
+        + sum(_ratio(s, "transferred", "fallback") > 1 + NOISE for s in scores),
+        "ort_ratio_geomean": geometric_mean(_ratio(s, "transferred", "ort") for s in scores),
+        "ours_seconds_median": median(_own_seconds(s) for s in scores),
+        "search_seconds_median": median(s["search_seconds"] for s in scores),
+    }
+
+
+def _ratio(score: Json, build: str, other: str) -> float:
+    latencies = score["latencies"]
+    return float(latencies[build]["median_seconds"] / latencies[other]["median_seconds"])
+
+
+def _own_seconds(score: Json) -> float:
+    """Import to chosen schedules. Training without the model is part of the experiment, not of a run."""
+    stages = score["stages_seconds"]
+    return float(stages["import"] + stages["rank"] + stages["measure"])
+
+
+def markdown(result: Evaluation, scores: Sequence[Json]) -> str:
+    """All tables as one page."""
+    parts = [
+        f"# Results\n\nLeave one model out, {result.hardware}, pipeline {result.pipeline}. "
+        "Made by `recommender evaluate -o docs/results`; models by `recommender evaluate --measure` before.\n"
+    ]
+    if scores:
+        parts.append("## Whole models, novel shapes only\n\n" + _models_table(scores))
+    for title, kernels in (("novel shapes only", result.novel), ("all kernels", result.everything)):
+        summaries = summarise(kernels)
+        if summaries:
+            head = f"## Rankers, {title}: {summaries[0].kernels} kernels of {summaries[0].models} models\n\n"
+            parts.append(head + _rankers_table(summaries))
+    if result.ceilings:
+        parts.append("## Library ceiling\n\n" + _ceiling_table(result))
+    return "\n".join(parts)
+
+
+def _models_table(scores: Sequence[Json]) -> str:
+    builds = ("untuned", "fallback", "unmeasured", "transferred", "tuned", "ort")
+    head = (
+        "Median ms in turns. *Transferred*: top k measured; *unmeasured*: the first of the ranking; *tuned*: "
+        "the best of the model's own search for each kernel. Percent of maximum speedup is "
+        "(S - 1) / (S_full - 1), S = untuned / build.\n\n"
+    )
+    lines = [
+        "| model | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | ours s "
+        "| search s (trials) |",
+        "|---" * (len(builds) + 7) + "|",
+    ]
+    for s in scores:
+        times = " | ".join(f"{1e3 * s['latencies'][b]['median_seconds']:.3g}" for b in builds)
+        lines.append(
+            f"| {s['model']} | {s['kernels']} | {times} | {percent_of_maximum(s, 'transferred'):.1f} "
+            f"| {percent_of_maximum(s, 'unmeasured'):.1f} | {_ratio(s, 'transferred', 'ort'):.3f} "
+            f"| {_own_seconds(s):.0f} | {s['search_seconds']:.0f} ({s['search_trials']}) |"
+        )
+    return head + "\n".join(lines) + "\n"
+
+
+def _rankers_table(summaries: Sequence[RankerSummary]) -> str:
+    head = "Regret in percent: weighted by time / on the median kernel. In brackets the 95 % interval.\n\n"
+    lines = [
+        "| ranker | " + " | ".join(f"regret@{k}" for k in KS) + " | invalid@5 % | recall@5 % | NDCG@10 |",
+        "|---" * (len(KS) + 4) + "|",
+    ]
+    for s in summaries:
+        cells = [
+            f"{100 * w:.1f} ({100 * low:.1f} to {100 * high:.1f}) / {100 * m:.1f}"
+            for w, m, (low, high) in zip(s.weighted_regret, s.median_regret, s.weighted_interval, strict=True)
+        ]
+        at_5 = KS.index(5)
+        lines.append(
+            f"| {s.ranker} | {' | '.join(cells)} | {100 * s.invalid[at_5]:.1f} "
+            f"| {100 * s.recall[at_5]:.0f} | {s.ndcg:.3f} |"
+        )
+    return head + "\n".join(lines) + "\n"
+
+
+def _ceiling_table(result: Evaluation) -> str:
+    head = (
+        "Best of all measured transfers over the kernel's own search: under 1, other models' schedules beat "
+        "the search. Weighted by time; the best of many single measurements flatters both sides.\n\n"
+    )
+    lines = [
+        "| kernels | number | transferred / tuned | 95 % interval | within 5 % |",
+        "|---|---|---|---|---|",
+    ]
+    for c in family_ceilings(result.ceilings):
+        low, high = c.interval
+        lines.append(
+            f"| {c.family} | {c.kernels} | {c.ratio:.3f} | {low:.3f} to {high:.3f} "
+            f"| {100 * c.within_5_percent:.0f} % |"
+        )
+    return head + "\n".join(lines) + "\n"

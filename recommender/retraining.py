@@ -1,0 +1,89 @@
+"""`recommender train`: a ranker from shipped and own outcomes, which must prove itself before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from recommender.datasets.layers import Data
+from recommender.errors import DataError
+from recommender.models.artefact import RankerCard, load_ranker
+from recommender.models.boosted import BoostedRanker
+from recommender.models.gate import Verdict, compare_rankers, held_out_workloads
+from recommender.models.registry import active_name, ranker_stem
+from recommender.models.training import TrainingSet, describe_ranker, fit_ranker, training_set
+from recommender.progress import Reporter
+from recommender.session import Machine
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A ranker trained on everything asked for, and how a twin of it did on held-out workloads."""
+
+    ranker: BoostedRanker
+    card: RankerCard
+    verdict: Verdict
+
+
+def select_outcomes(data: Data, *, hardware: str | None = None, since: float | None = None) -> Data:
+    """Only outcomes of one hardware id, or measured since a time in seconds since 1970.
+
+    Raises:
+        DataError: there are none.
+    """
+    kept = tuple(
+        m
+        for m in data.measurements
+        if (hardware is None or m.hardware == hardware) and (since is None or m.measured_at >= since)
+    )
+    if not kept:
+        known = ", ".join(sorted(data.hardware)) or "none"
+        raise DataError(f"no outcomes are left to train on; hardware with outcomes: {known}")
+    return replace(data, measurements=kept)
+
+
+def retrain(
+    data: Data,
+    own_workloads: Collection[str],
+    machine: Machine,
+    *,
+    exclude_models: Collection[str],
+    seed: int,
+    reporter: Reporter,
+) -> Retrained:
+    """Train, and judge a twin that never saw the held-out workloads against the ranker in use.
+
+    The ranker in use may have seen them, which is to its advantage, never to the new one's.
+
+    Raises:
+        DataError: there is nothing to train on.
+    """
+    with reporter.steps("training", 3) as steps:
+        rows = training_set(data, data.relatives(machine.hardware), machine.pipeline, exclude_models)
+        steps.advance("encoded")
+        verdict = _judge(rows, own_workloads, machine, seed)
+        steps.advance("judged on held-out kernels")
+        ranker = fit_ranker(rows, machine.hardware.id, seed=seed)
+        steps.advance("trained")
+    card = replace(
+        describe_ranker(rows, exclude_models=exclude_models),
+        metrics={
+            "held_out_kernels": verdict.workloads,
+            "regret_at_1": verdict.new_regret,
+            "regret_at_1_of_the_one_before": verdict.old_regret,
+        },
+    )
+    return Retrained(ranker, card, verdict)
+
+
+def _judge(rows: TrainingSet, own: Collection[str], machine: Machine, seed: int) -> Verdict:
+    held_out = held_out_workloads(rows, own, seed)
+    seen = rows.without(held_out)
+    if not held_out or not len(seen.y):
+        return Verdict(0, None, None)
+    twin = fit_ranker(seen, machine.hardware.id, seed=seed)
+    try:
+        old, _ = load_ranker(ranker_stem(active_name()))
+    except DataError:  # of other features, or damaged: anything that can be read is no worse
+        return Verdict(0, None, None)
+    return compare_rankers(old, twin, rows, held_out)

@@ -1,0 +1,93 @@
+"""Plots of studies: axes with units, intervals drawn, colours that colour-blind people can tell apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from recommender.studies.table import Study
+
+matplotlib.use("agg")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255")
+"""Okabe and Ito's palette without yellow and black, which vanish on a white or a dark page."""
+_THEMES = {"light": ("white", "#222222"), "dark": ("#121212", "#dddddd")}
+
+
+def draw(study: Study, folder: Path) -> list[Path]:
+    """Write SUBJECT-light and SUBJECT-dark as PNG and SVG; return the paths."""
+    paths = []
+    for theme, (paper, ink) in _THEMES.items():
+        figure = Figure(figsize=(8, 4.5), facecolor=paper, layout="constrained")
+        axes = figure.add_subplot(facecolor=paper)
+        {"bars": _bars, "lines": _lines, "heat": _heat}[study.plot.kind](study, axes, ink)
+        _ink(axes, ink)
+        for suffix in ("png", "svg"):
+            path = folder / f"{study.subject}-{theme}.{suffix}"
+            # Without a date and with a fixed salt, the same study gives the same file.
+            with matplotlib.rc_context({"svg.hashsalt": "recommender"}):
+                figure.savefig(path, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
+            paths.append(path)
+    return paths
+
+
+def _ink(axes: Axes, ink: str) -> None:
+    axes.tick_params(colors=ink)
+    axes.xaxis.label.set_color(ink)
+    axes.yaxis.label.set_color(ink)
+    for name, spine in axes.spines.items():
+        spine.set_color(ink)
+        spine.set_visible(name in ("left", "bottom"))
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.get_frame().set_alpha(0)
+        for text in legend.get_texts():
+            text.set_color(ink)
+
+
+def _bars(study: Study, axes: Axes, ink: str) -> None:
+    plot, rows = study.plot, study.rows
+    names = [str(row[plot.x]) for row in rows]
+    values = np.array([row[plot.y] for row in rows])
+    errors = None
+    if plot.low:
+        low, high = (np.array([row[c] for row in rows]) for c in (plot.low, plot.high))
+        errors = np.clip([values - low, high - values], 0, None)
+    axes.barh(names, values, xerr=errors, color=_COLOURS[0], ecolor=ink, capsize=3)
+    axes.invert_yaxis()
+    axes.set_xlabel(plot.y_label)
+
+
+def _lines(study: Study, axes: Axes, ink: str) -> None:
+    plot = study.plot
+    for i, name in enumerate(dict.fromkeys(row[plot.series] for row in study.rows)):
+        rows = [row for row in study.rows if row[plot.series] == name]
+        x, y = [row[plot.x] for row in rows], [row[plot.y] for row in rows]
+        colour = _COLOURS[i % len(_COLOURS)]
+        axes.plot(x, y, color=colour, marker="osD^vPX*"[i % 8], label=name)
+        axes.fill_between(
+            x, [r["low %"] for r in rows], [r["high %"] for r in rows], color=colour, alpha=0.15
+        )
+    axes.set_xlabel(plot.x_label)
+    axes.set_ylabel(plot.y_label)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=1)
+    axes.legend()
+
+
+def _heat(study: Study, axes: Axes, ink: str) -> None:
+    plot = study.plot
+    names = sorted({row[plot.x] for row in study.rows} | {row[plot.y] for row in study.rows})
+    values = np.full((len(names), len(names)), np.nan)
+    for row in study.rows:
+        values[names.index(row[plot.y]), names.index(row[plot.x])] = row[plot.value]
+    axes.imshow(values, cmap="cividis_r", vmin=0, vmax=np.nanpercentile(values, 90))
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    for i, j in np.argwhere(np.isfinite(values)):
+        axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color="white", fontsize=8)
+    axes.set_xlabel(plot.x_label)
+    axes.set_ylabel(f"{plot.y_label} ({plot.value})")

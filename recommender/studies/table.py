@@ -1,0 +1,112 @@
+"""What a study takes and what it gives: a table, a sentence that says what was found, and a plot of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeVar
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from recommender.datasets.layers import Data
+from recommender.errors import DataError
+from recommender.models.crossval import Fold, KernelScore, make_folds
+from recommender.models.metrics import bootstrap_interval
+from recommender.vocabulary import Hardware, Json
+
+T = TypeVar("T")
+Backend = Literal["loky", "threading", "dask"]
+
+
+@dataclass(frozen=True)
+class StudyInput:
+    """Stored outcomes of the most measured hardware, and how to spread the work over processes.
+
+    The figures are the same whatever the number of jobs: every job trains with one thread.
+    """
+
+    data: Data
+    seed: int = 0
+    jobs: int = 1
+    backend: Backend = "loky"
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        """The hardware that the study is about."""
+        return self.data.most_measured()
+
+    @cached_property
+    def pipeline(self) -> str:
+        """The lowering pipeline that most outcomes were measured with."""
+        return self.data.most_used_pipeline()
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """One model left out at a time, novel shapes only.
+
+        Raises:
+            DataError: there are not two models with measured transfers.
+        """
+        folds = list(make_folds(self.data, self.hardware, self.pipeline))
+        if len(folds) < 2:
+            models = sorted({use.model for use in self.data.kernels}) or ["none"]
+            raise DataError(
+                f"a study leaves out one model at a time and needs two with measured transfers, but the "
+                f"outcomes are of: {', '.join(models)}; run: recommender collect MODEL ..."
+            )
+        return folds
+
+    def spread(self, work: Callable[..., T], arguments: Iterable[tuple[object, ...]]) -> list[T]:
+        """Call `work` with each of the arguments, in parallel, results in order."""
+        parallel = Parallel(n_jobs=self.jobs, backend=self.backend)
+        return list(parallel(delayed(work)(*a) for a in arguments))
+
+
+@dataclass(frozen=True)
+class Study:
+    """The result: rows with named columns, units in the names, and how to draw them.
+
+    `lines`, `bars` and `heat` say which columns are drawn: x, y, low, high and what tells series apart.
+    """
+
+    subject: str
+    finding: str
+    rows: list[dict[str, Json]]
+    plot: Plot
+    raw: list[Json] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """The finding and the table as a page."""
+        columns = list(self.rows[0]) if self.rows else []
+        lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+        lines += ["| " + " | ".join(_cell(row[c]) for c in columns) + " |" for row in self.rows]
+        return f"# Study: {self.subject}\n\n{self.finding}\n\n" + "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """How a study's rows are drawn: bars with intervals, lines over x, or a heat map of x and y."""
+
+    kind: Literal["bars", "lines", "heat"]
+    x: str
+    y: str
+    x_label: str
+    y_label: str
+    low: str = ""
+    high: str = ""
+    series: str = ""
+    value: str = ""
+
+
+def _cell(value: Json) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def regret_row(scores: list[KernelScore], index: int) -> tuple[float, float, float]:
+    """Time-weighted regret in percent at one of `crossval.KS`, with its 95 % interval over kernels."""
+    regrets = np.array([min(s.regret[index], 63.0) for s in scores])
+    weights = np.array([s.weight for s in scores])
+    low, high = bootstrap_interval(regrets.tolist(), weights.tolist())
+    return 100 * float(np.average(regrets, weights=weights)), 100 * low, 100 * high

@@ -1,0 +1,95 @@
+"""Studies replay stored outcomes: a table, a sentence and a plot, the same however many jobs."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.datasets.layers import Data
+from recommender.errors import DataError, UsageError
+from recommender.studies import SUBJECTS, StudyInput, run_study
+from recommender.studies.drawing import draw
+from recommender.vocabulary import Outcome, Status
+
+
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s not in ("hardware", "rankers")])
+def test_a_study_finds_something_and_draws_it(
+    subject: str, shipped_of_two_models: Data, tmp_path: Path
+) -> None:
+    study = run_study(subject, StudyInput(shipped_of_two_models, jobs=2))
+
+    assert study.finding.endswith(".")
+    assert len(study.rows) >= 2
+    assert study.finding in study.markdown()
+    assert json.loads(json.dumps(study.rows, allow_nan=True))
+    paths = draw(study, tmp_path)
+    assert {p.suffix for p in paths} == {".png", ".svg"}
+    assert all(p.stat().st_size > 5000 for p in paths)
+
+
+def test_the_ranker_beats_chance_and_more_tries_never_hurt(shipped_of_two_models: Data) -> None:
+    rows = run_study("k", StudyInput(shipped_of_two_models)).rows
+    curve = {name: [r["regret %"] for r in rows if r["ranker"] == name] for name in ("xgboost", "random")}
+
+    assert curve["xgboost"][0] < curve["random"][0]
+    assert curve["xgboost"] == sorted(curve["xgboost"], reverse=True)
+
+
+def test_figures_do_not_depend_on_the_number_of_jobs(shipped_of_two_models: Data) -> None:
+    one, two = (run_study("k", StudyInput(shipped_of_two_models, jobs=jobs)) for jobs in (1, 2))
+    assert one.rows == two.rows
+    assert one.finding == two.finding
+
+
+class TestWhatCannotBeStudied:
+    def test_no_such_subject(self, shipped_of_two_models: Data) -> None:
+        with pytest.raises(UsageError, match="no study is called weather; there are: rankers"):
+            run_study("weather", StudyInput(shipped_of_two_models))
+
+    def test_one_model(self, shipped_of_two_models: Data) -> None:
+        with pytest.raises(DataError, match="needs two with measured transfers.*resnet18; run"):
+            run_study("k", StudyInput(shipped_of_two_models.of_models(["resnet18"])))
+
+    def test_an_unknown_model(self, shipped_of_two_models: Data) -> None:
+        with pytest.raises(DataError, match="no outcomes of nonesuch; there are of: mobilenet_v2, resnet18"):
+            shipped_of_two_models.of_models(["nonesuch"])
+
+    def test_no_outcomes(self) -> None:
+        with pytest.raises(DataError, match="no measurements; run"):
+            run_study("k", StudyInput(Data((), (), {}, {})))
+
+    def test_nothing_but_failures(self, shipped_of_two_models: Data) -> None:
+        failed = Outcome.failure(Status.CRASHED, "signal 11")
+        data = replace(
+            shipped_of_two_models,
+            measurements=tuple(replace(m, outcome=failed) for m in shipped_of_two_models.measurements),
+        )
+        with pytest.raises(DataError):
+            run_study("k", StudyInput(data))
+
+    def test_one_machine(self, shipped_of_two_models: Data) -> None:
+        with pytest.raises(UsageError, match="all of .*calibrate"):
+            run_study("hardware", StudyInput(shipped_of_two_models))
+
+
+def test_outcomes_of_two_machines_can_be_studied(shipped_of_two_models: Data) -> None:
+    """The same outcomes on a machine that is twice as slow: what one learns holds for the other."""
+    data = shipped_of_two_models
+    (here,) = {m.hardware for m in data.measurements}
+    slower = replace(data.hardware[here], id="slow", threads=1)
+    twice = tuple(
+        replace(
+            m, hardware="slow", outcome=replace(m.outcome, seconds=tuple(2 * s for s in m.outcome.seconds))
+        )
+        for m in data.measurements
+    )
+    both = replace(data, measurements=data.measurements + twice, hardware={**data.hardware, "slow": slower})
+
+    rows = run_study("hardware", StudyInput(both)).rows
+
+    assert {row["hardware"] for row in rows} == {here, "slow"}
+    assert all(math.isfinite(row["regret@1 %"]) for row in rows)

@@ -1,0 +1,167 @@
+"""Records of other MetaSchedule runs become schedules here; broken and hostile ones are counted, not run."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from tvm.script import ir as I
+from tvm.script import tirx as T
+
+from recommender.compiler import hardware
+from recommender.compiler.export import write_database
+from recommender.compiler.sketches import schedule_of
+from recommender.datasets.foreign import read_records, read_workloads
+from recommender.errors import DataError
+from recommender.importing import ImportSummary, import_database
+from recommender.progress import Reporter
+from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.workspace import open_workspace
+
+pytestmark = pytest.mark.tvm
+
+
+@pytest.fixture
+def model(convnet_path: Path, machine: Machine) -> PreparedModel:
+    return prepare_named(str(convnet_path), machine)
+
+
+@pytest.fixture
+def database(model: PreparedModel, machine: Machine, tmp_path: Path) -> Path:
+    """A MetaSchedule work directory with one record for each kernel of a small model."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    choices = {key: (schedule_of(space.traces[0]), 1e-3) for key, space in model.spaces.items()}
+    write_database(folder, model.spaces, choices, hardware.target_from_json(machine.target))
+    return folder
+
+
+@pytest.fixture
+def import_it(machine: Machine, tmp_path: Path) -> Callable[[Path], ImportSummary]:
+    def run(folder: Path) -> ImportSummary:
+        with open_workspace(machine, tmp_path / "own.db", "import") as workspace:
+            return import_database(folder, "theirs", workspace, Reporter(0))
+
+    return run
+
+
+def test_traces_are_read_as_tvm_reads_them(database: Path, model: PreparedModel) -> None:
+    records = list(read_records(database))
+    assert len(records) == len(read_workloads(database)) == len(model.spaces)
+    read = {record.schedule for record in records}
+    assert read == {schedule_of(space.traces[0]) for space in model.spaces.values()}
+
+
+def test_every_good_record_becomes_a_schedule(
+    database: Path,
+    model: PreparedModel,
+    machine: Machine,
+    tmp_path: Path,
+    import_it: Callable[[Path], ImportSummary],
+) -> None:
+    summary = import_it(database)
+
+    assert summary.records == summary.adopted == len(model.spaces)
+    with open_workspace(machine, tmp_path / "own.db", "import") as workspace:
+        assert {use.workload for use in workspace.store.kernels()} == set(model.spaces)
+        for key, space in model.spaces.items():
+            (kept,) = workspace.kept(key)
+            assert kept.outcome.ok
+            assert kept.schedule == schedule_of(space.traces[0])
+
+
+def test_broken_records_are_counted_with_their_reasons(
+    database: Path, import_it: Callable[[Path], ImportSummary]
+) -> None:
+    path = database / "database_tuning_record.json"
+    good = path.read_text().splitlines()
+    workload, (trace, seconds, target, arguments) = json.loads(good[0])
+    foreign_sketch = [[["SamplePerfectTile", ["l1"], [4, 64], ["v1"]]], [[0, [1, 1, 1, 7]]]]
+    bad = [
+        "not json",
+        "[]",
+        json.dumps([workload, [["os.system", "rm"], seconds, target, arguments]]),
+        json.dumps([999, [trace, seconds, target, arguments]]),
+        json.dumps([workload, [foreign_sketch, seconds, target, arguments]]),
+    ]
+    path.write_text("\n".join(good + bad) + "\n")
+
+    summary = import_it(database)
+
+    assert summary.records == len(good) + len(bad)
+    assert summary.adopted == len(good)
+    assert sum(summary.reasons.values()) == len(bad)
+    assert summary.reasons["no sketch of this structure here"] == 1
+    assert summary.reasons["a workload that is not there"] == 1
+
+
+def test_mutated_records_never_end_the_import(
+    database: Path, import_it: Callable[[Path], ImportSummary]
+) -> None:
+    path = database / "database_tuning_record.json"
+    lines, rng = path.read_text().splitlines(), np.random.default_rng(0)
+    mutants = []
+    for _ in range(300):
+        text = bytearray(lines[rng.integers(len(lines))].encode())
+        for _ in range(rng.integers(1, 6)):
+            text[rng.integers(len(text))] = rng.integers(32, 127)
+        mutants.append(text.decode())
+    path.write_text("\n".join(mutants) + "\n")
+
+    summary = import_it(database)
+
+    assert summary.records == 300
+    assert summary.adopted + sum(summary.reasons.values()) == 300
+
+
+@I.ir_module
+class Hostile:
+    @T.prim_func(s_tir=True)
+    def main(a: T.Buffer((16,), "float32"), b: T.Buffer((16,), "float32")):
+        for i in range(16):
+            with T.sblock("copy"):
+                v = T.axis.spatial(16, i)
+                b[v] = a[v] + T.call_extern("float32", "abort")
+
+
+def test_a_workload_that_calls_outside_is_not_run(
+    database: Path, import_it: Callable[[Path], ImportSummary]
+) -> None:
+    text = str(tvm.ir.save_json(Hostile)).encode()
+    content = base64.b64encode(len(text).to_bytes(8, "little") + text).decode()
+    records = (database / "database_tuning_record.json").read_text().splitlines()
+    (database / "database_workload.json").write_text(json.dumps(["1", content]) + "\n")
+    (database / "database_tuning_record.json").write_text(
+        "\n".join(json.dumps([0, json.loads(line)[1]]) for line in records) + "\n"
+    )
+
+    summary = import_it(database)
+
+    assert summary.adopted == 0
+    assert summary.reasons == {"a workload that calls functions outside itself": len(records)}
+
+
+def test_workloads_that_tvm_cannot_read_end_nothing(
+    database: Path, import_it: Callable[[Path], ImportSummary]
+) -> None:
+    path = database / "database_workload.json"
+    first, *others = path.read_text().splitlines()
+    nonsense = base64.b64encode((3).to_bytes(8, "little") + b"{1}").decode()
+    path.write_text("\n".join([json.dumps(["1", nonsense]), *others]) + "\n")
+
+    summary = import_it(database)
+
+    assert summary.adopted == len(others)
+    assert sum(summary.reasons.values()) == 1
+
+
+def test_what_is_no_work_directory_is_said(
+    tmp_path: Path, import_it: Callable[[Path], ImportSummary]
+) -> None:
+    with pytest.raises(DataError, match="is no MetaSchedule work directory"):
+        import_it(tmp_path)

@@ -1,0 +1,77 @@
+"""The figures of the results page, from scores that can be checked by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender import results
+from recommender.ceiling import KernelCeiling, family, family_ceilings
+from recommender.evaluation import Evaluation
+from recommender.model_scores import percent_of_maximum
+from tests.recommender.test_candidates import matmul
+
+
+def score(model: str, **milliseconds: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "kernels": 10,
+        "slower_kernels": 0,
+        "stages_seconds": {"import": 5.0, "knowledge": 100.0, "rank": 1.0, "measure": 30.0},
+        "search_seconds": 720.0,
+        "search_trials": 640,
+        "latencies": {b: {"median_seconds": ms / 1e3} for b, ms in milliseconds.items()},
+    }
+
+
+A = score("a", untuned=100, fallback=20, unmeasured=12.5, transferred=10, tuned=10, ort=10)
+B = score("b", untuned=60, fallback=8, unmeasured=15, transferred=10, tuned=6, ort=2.5)
+
+
+def test_percent_of_maximum_is_the_papers() -> None:
+    assert percent_of_maximum(A, "transferred") == pytest.approx(100)
+    assert percent_of_maximum(A, "unmeasured") == pytest.approx(100 * 7 / 9)
+    assert percent_of_maximum(B, "transferred") == pytest.approx(100 * 5 / 9)
+
+
+def test_the_summary_counts_what_is_slower_and_takes_means() -> None:
+    summary = results.models_summary([A, B])
+    assert summary["models"] == 2
+    assert summary["percent_of_max_mean"] == pytest.approx((100 + 500 / 9) / 2)
+    assert summary["percent_of_max_min"] == pytest.approx(500 / 9)
+    assert summary["ort_ratio_geomean"] == pytest.approx(2.0)
+    assert summary["slower_than_fallback"] == 1  # b is handed over at 10 ms against 8
+    assert summary["ours_seconds_median"] == 36.0  # training without the model is not part of a run
+
+
+def test_a_familys_ceiling_weighs_kernels_by_their_time() -> None:
+    kernels = [
+        KernelCeiling("x", "matmul", 1, tuned_seconds=9.0, transferred_seconds=9.0),
+        KernelCeiling("y", "matmul", 1, tuned_seconds=1.0, transferred_seconds=2.0),
+    ]
+    line, everything = family_ceilings(kernels)
+    assert line.family == "matmul"
+    assert everything.family == "all"
+    assert line.ratio == pytest.approx(1.1)
+    assert line.interval[0] <= 1.1 <= line.interval[1]
+    assert line.within_5_percent == 0.5
+
+
+def test_a_kernel_belongs_to_the_operator_that_does_its_work() -> None:
+    assert family(matmul(8, 8, 8)) == "matmul"
+
+
+def test_everything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.json").write_text(json.dumps(A))
+    ceilings = [KernelCeiling("x", "matmul", 1, 1.0, 1.0)]
+
+    results.write(Evaluation("h", "p", [], [], ceilings), tmp_path)
+
+    page = (tmp_path / "README.md").read_text()
+    assert "| a | 10 | 100 | 20 | 12.5 | 10 | 10 | 10 | 100.0 | 77.8 | 1.000 | 36 | 720 (640) |" in page
+    assert json.loads((tmp_path / "summary.json").read_text())["percent_of_max_mean"] == pytest.approx(100)
+    assert json.loads((tmp_path / "ceiling.json").read_text())[0]["workload"] == "x"

@@ -1,0 +1,109 @@
+"""Training on own outcomes: what counts, what replaces the ranker in use, and what is said if nothing can."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.datasets.layers import load_data
+from recommender.errors import DataError
+from recommender.models import registry
+from recommender.models.training import OTHER_MACHINE_WEIGHT, fit_ranker, training_set
+from recommender.progress import Reporter
+from recommender.retraining import retrain, select_outcomes
+from recommender.session import Machine
+
+RECOMMENDER = [sys.executable, "-c", "from recommender.cli import main; main()"]
+
+
+def recommender(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RECOMMENDER, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=dict(os.environ)
+    )
+
+
+def test_train_keeps_judges_and_uses(library: Path, tmp_path: Path) -> None:
+    trained = recommender("train", "--only-mine", "--store", library, "--force", "-q", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "held-out" in trained.stdout
+    (name,) = registry.ranker_names()[1:]
+    assert registry.active_name() == name
+
+    listed = recommender("models", "list", cwd=tmp_path).stdout
+    assert f"* {name}" in listed
+    assert '"regret_at_1"' in recommender("models", "show", name, cwd=tmp_path).stdout
+    compared = recommender("models", "compare", "shipped", name, "--store", library, cwd=tmp_path)
+    assert "regret@1 on" in compared.stdout, compared.stderr
+    assert recommender("models", "use", "shipped", cwd=tmp_path).returncode == 0
+    assert registry.active_name() == "shipped"
+
+
+def test_a_worse_ranker_is_kept_but_not_used(
+    library: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin learns from outcomes turned upside down, and must lose against a ranker that knows better."""
+    data = load_data(library)
+    own = {m.workload for m in data.measurements}
+    rows = training_set(data, [machine.hardware], machine.pipeline)
+    good = fit_ranker(rows, machine.hardware.id)
+    good_name = registry.keep_ranker(good, _card())
+    registry.use_ranker(good_name)
+
+    def upside_down(data_: object, hardware: object, pipeline: str, excluded: object) -> object:
+        return replace(rows, y=np.nanmax(rows.y) - rows.y)
+
+    monkeypatch.setattr("recommender.retraining.training_set", upside_down)
+    result = retrain(data, own, machine, exclude_models=[], seed=0, reporter=Reporter(0))
+
+    assert result.verdict.workloads > 0
+    assert not result.verdict.is_no_worse
+
+
+def _card():  # type: ignore[no-untyped-def]
+    from recommender.models.training import TrainingSet, describe_ranker
+
+    empty = np.empty(0)
+    rows = TrainingSet(np.empty((0, 1), np.float32), empty, empty.astype(np.int64), empty, (), empty)
+    return describe_ranker(rows)
+
+
+def test_outcomes_are_selected_by_hardware_and_time(library: Path) -> None:
+    data = load_data(library)
+    times = sorted(m.measured_at for m in data.measurements)
+    middle = times[len(times) // 2]
+
+    recent = select_outcomes(data, since=middle)
+    assert 0 < len(recent.measurements) < len(data.measurements)
+    assert all(m.measured_at >= middle for m in recent.measurements)
+    with pytest.raises(DataError, match="hardware with outcomes: "):
+        select_outcomes(data, hardware="another")
+
+
+def test_outcomes_of_other_machines_count_less(library: Path, machine: Machine) -> None:
+    """What a far machine says in contradiction must not change the order that the near one teaches."""
+    data = load_data(library)
+    rows = training_set(data, [machine.hardware], machine.pipeline)
+    n = len(rows.workloads)
+    contradicting = replace(
+        rows,
+        X=np.vstack([rows.X, rows.X]),
+        y=np.concatenate([rows.y, np.nanmax(rows.y) - rows.y]),
+        groups=np.concatenate([rows.groups, rows.groups + n]),
+        seconds=np.concatenate([rows.seconds, rows.seconds]),
+        workloads=rows.workloads * 2,
+        is_transfer=np.concatenate([rows.is_transfer, rows.is_transfer]),
+        machines=rows.machines + ("far",) * n,
+    )
+    near = fit_ranker(contradicting, machine.hardware.id).predict(rows.X)
+    far = fit_ranker(contradicting, "far").predict(rows.X)
+
+    assert OTHER_MACHINE_WEIGHT < 1
+    ok = np.isfinite(rows.y)
+    assert np.corrcoef(near[ok], rows.y[ok])[0, 1] > 0.3
+    assert np.corrcoef(far[ok], rows.y[ok])[0, 1] < -0.3
