@@ -78,9 +78,8 @@ def main() -> None:
         kernel = re.sub(r"(1?_prepacked|1)$", "", name)
         known = alone.get(name, alone.get(kernel, 0.0))
         print(f"{name:58} {number[name]:5} {total:10.1f} {least[name]:10.1f} {known:9.1f}")
-    print(
-        f"{'all':58} {number.total():5} {medians.total():10.1f} {least.total():10.1f} {sum(alone.values()):9.1f}"
-    )
+    totals = f"{medians.total():10.1f} {least.total():10.1f} {sum(alone.values()):9.1f}"
+    print(f"{'all':58} {number.total():5} {totals}")
 
 
 if __name__ == "__main__":

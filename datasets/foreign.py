@@ -68,7 +68,9 @@ def _module_json(line: str) -> str | None:
 def _record(line: str) -> ForeignRecord:
     """A record is written as [workload, [trace, seconds, target, arguments]]."""
     try:
-        workload, (trace, seconds, _, _) = json.loads(line) if len(line) <= _LARGEST_LINE else (-1, 0)
+        if len(line) > _LARGEST_LINE:
+            raise ValueError("longer than any record")
+        workload, (trace, seconds, _, _) = json.loads(line)
         times = sorted(float(s) for s in seconds or ())
         median = times[len(times) // 2] if times else math.inf
         return ForeignRecord(int(workload), parse_trace(trace), median)

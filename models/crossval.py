@@ -89,7 +89,8 @@ def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: b
 
 
 def _transfers(rows: TrainingSet, group: int) -> NDArray[np.bool_]:
-    return (rows.groups == group) & rows.is_transfer
+    mask: NDArray[np.bool_] = (rows.groups == group) & rows.is_transfer
+    return mask
 
 
 def _is_enough(seconds: metrics.Numbers) -> bool:

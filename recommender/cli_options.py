@@ -52,6 +52,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def reporter_for(quiet: bool, verbose: bool) -> Reporter:
+    """What `--quiet` and `--verbose` ask for."""
     return Reporter(0 if quiet else 2 if verbose else 1)
 
 

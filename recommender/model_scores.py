@@ -146,4 +146,5 @@ def _json(
 def percent_of_maximum(score: Json, build: str) -> float:
     """(S - 1) / (S_full - 1) in percent, S = untuned / build, S_full = untuned / tuned (Gibson and Cano)."""
     seconds = {name: latency["median_seconds"] for name, latency in score["latencies"].items()}
-    return 100 * (seconds["untuned"] / seconds[build] - 1) / (seconds["untuned"] / seconds["tuned"] - 1)
+    speedup = {name: seconds["untuned"] / s for name, s in seconds.items()}
+    return float(100 * (speedup[build] - 1) / (speedup["tuned"] - 1))

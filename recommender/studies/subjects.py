@@ -34,6 +34,11 @@ def run_study(subject: str, given: StudyInput) -> Study:
     return SUBJECTS[subject](given)
 
 
+def _said(row: dict[str, Json], column: str) -> str:
+    """A percentage with its interval."""
+    return f"{row[column]:.1f} % ({row['low %']:.1f} to {row['high %']:.1f})"
+
+
 def _ranker(name: str, seed: int) -> Any:
     """A ranker that trains with one thread, so that figures do not depend on the number of jobs."""
     ranker = RANKERS[name](seed)
@@ -59,10 +64,9 @@ def _compared(given: StudyInput, subject: str, names: list[str]) -> Study:
     at_1 = sorted((row for row in rows if row["k"] == 1), key=lambda row: row["regret %"])
     best, second = at_1[0], at_1[1]
     finding = (
-        f"{best['ranker']} is first at k = 1 with a time-weighted regret of {best['regret %']:.1f} % "
-        f"({best['low %']:.1f} to {best['high %']:.1f}), before {second['ranker']} with "
-        f"{second['regret %']:.1f} % ({second['low %']:.1f} to {second['high %']:.1f}), on {best['kernels']} "
-        f"kernels of {len(given.folds)} models."
+        f"{best['ranker']} is first at k = 1 with a time-weighted regret of {_said(best, 'regret %')}, "
+        f"before {second['ranker']} with {_said(second, 'regret %')}, on {best['kernels']} kernels of "
+        f"{len(given.folds)} models."
     )
     plot = Plot("lines", "k", "regret %", "candidates measured, k", "regret, % of time", series="ranker")
     return Study(subject, finding, rows, plot, [vars(s) for s in scores])
@@ -100,10 +104,9 @@ def study_features(given: StudyInput) -> Study:
     worst = max(without, key=lambda row: row["regret@1 %"])
     top = ", ".join(FEATURE_NAMES[i] for i in np.argsort(-contributions)[:5])
     finding = (
-        f"Leaving out {worst['features'].partition(' ')[2]} costs most: regret@1 {worst['regret@1 %']:.1f} % "
-        f"({worst['low %']:.1f} to {worst['high %']:.1f}) instead of {rows[0]['regret@1 %']:.1f} % "
-        f"({rows[0]['low %']:.1f} to {rows[0]['high %']:.1f}). By TreeSHAP the five features that move "
-        f"predictions most are {top}."
+        f"Leaving out {worst['features'].partition(' ')[2]} costs most: regret@1 "
+        f"{_said(worst, 'regret@1 %')} instead of {_said(rows[0], 'regret@1 %')}. By TreeSHAP the five "
+        f"features that move predictions most are {top}."
     )
     plot = Plot("bars", "features", "regret@1 %", "", "regret@1, % of time", low="low %", high="high %")
     raw: list[Json] = [
@@ -145,10 +148,11 @@ def study_data(given: StudyInput) -> Study:
         )
     shares = [row for row in rows if row["curve"] == "share of outcomes"]
     half, full = (next(r for r in shares if r["amount"] == share) for share in (0.5, 1.0))
+    helps = full["high %"] < half["regret@1 %"]
     finding = (
-        f"With half of the outcomes regret@1 is {half['regret@1 %']:.1f} % ({half['low %']:.1f} to "
-        f"{half['high %']:.1f}), with all of them {full['regret@1 %']:.1f} % ({full['low %']:.1f} to "
-        f"{full['high %']:.1f}): {'more data still helps' if full['high %'] < half['regret@1 %'] else 'what more data would bring is within the interval'}."
+        f"With half of the outcomes regret@1 is {_said(half, 'regret@1 %')}, with all of them "
+        f"{_said(full, 'regret@1 %')}: "
+        f"{'more data still helps' if helps else 'what more data would bring is within the interval'}."
     )
     plot = Plot(
         "lines",
@@ -210,9 +214,8 @@ def study_k(given: StudyInput) -> Study:
     by_shape = [row for row in rows if row["ranker"] == "nearest-shape"]
     as_good = next((r["k"] for r in by_shape if r["regret %"] <= own[2]["regret %"]), None)
     finding = (
-        f"Measuring 2 candidates ranked by XGBoost leaves {own[2]['regret %']:.1f} % ({own[2]['low %']:.1f} to "
-        f"{own[2]['high %']:.1f}), 5 leave {own[5]['regret %']:.1f} %; ranked by shape it takes "
-        f"{as_good or f'more than {_BUDGETS[-1]}'} to be as good as 2."
+        f"Measuring 2 candidates ranked by XGBoost leaves {_said(own[2], 'regret %')}, 5 leave "
+        f"{_said(own[5], 'regret %')}; ranked by shape it takes {as_good or f'more than {_BUDGETS[-1]}'} to be as good as 2."
     )
     plot = Plot("lines", "k", "regret %", "candidates measured, k", "regret, % of time", series="ranker")
     return Study("k", finding, rows, plot)
@@ -271,8 +274,8 @@ def study_transfer(given: StudyInput) -> Study:
     useful = [row for row in rows if row["covered"] >= row["kernels"] / 2]
     best_row = min(useful or rows, key=lambda row: row["slower %"])
     finding = (
-        f"The best single donor of what was measured is {best_row['from']} for {best_row['to']}: its schedules "
-        f"leave {best_row['slower %']:.1f} % against the best known, on {best_row['covered']} of "
+        f"The best single donor of what was measured is {best_row['from']} for {best_row['to']}: its "
+        f"schedules leave {best_row['slower %']:.1f} % against the best known, on {best_row['covered']} of "
         f"{best_row['kernels']} kernels."
     )
     plot = Plot("heat", "from", "to", "donor model", "model", value="slower %")
@@ -294,8 +297,8 @@ def study_hardware(given: StudyInput) -> Study:
     gain = next(r for r in rows if r["trained on"] == "both")
     alone = next(r for r in rows if r["trained on"] == "others")
     finding = (
-        f"For {gain['hardware']}, regret@1 is {alone['regret@1 %']:.1f} % with outcomes of other machines alone "
-        f"and {gain['regret@1 %']:.1f} % with its own besides ({gain['low %']:.1f} to {gain['high %']:.1f})."
+        f"For {gain['hardware']}, regret@1 is {_said(alone, 'regret@1 %')} with outcomes of other machines "
+        f"alone and {_said(gain, 'regret@1 %')} with its own besides."
     )
     plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
     return Study("hardware", finding, rows, plot)

@@ -150,7 +150,7 @@ def test_workloads_that_tvm_cannot_read_end_nothing(
     database: Path, import_it: Callable[[Path], ImportSummary]
 ) -> None:
     path = database / "database_workload.json"
-    first, *others = path.read_text().splitlines()
+    _first, *others = path.read_text().splitlines()
     nonsense = base64.b64encode((3).to_bytes(8, "little") + b"{1}").decode()
     path.write_text("\n".join([json.dumps(["1", nonsense]), *others]) + "\n")
 

@@ -51,7 +51,7 @@ class TestWhatCannotBeStudied:
             run_study("weather", StudyInput(shipped_of_two_models))
 
     def test_one_model(self, shipped_of_two_models: Data) -> None:
-        with pytest.raises(DataError, match="needs two with measured transfers.*resnet18; run"):
+        with pytest.raises(DataError, match=r"needs two with measured transfers.*resnet18; run"):
             run_study("k", StudyInput(shipped_of_two_models.of_models(["resnet18"])))
 
     def test_an_unknown_model(self, shipped_of_two_models: Data) -> None:
@@ -72,7 +72,7 @@ class TestWhatCannotBeStudied:
             run_study("k", StudyInput(data))
 
     def test_one_machine(self, shipped_of_two_models: Data) -> None:
-        with pytest.raises(UsageError, match="all of .*calibrate"):
+        with pytest.raises(UsageError, match=r"all of .*calibrate"):
             run_study("hardware", StudyInput(shipped_of_two_models))
 
 
