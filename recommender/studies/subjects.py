@@ -215,7 +215,8 @@ def study_k(given: StudyInput) -> Study:
     as_good = next((r["k"] for r in by_shape if r["regret %"] <= own[2]["regret %"]), None)
     finding = (
         f"Measuring 2 candidates ranked by XGBoost leaves {_said(own[2], 'regret %')}, 5 leave "
-        f"{_said(own[5], 'regret %')}; ranked by shape it takes {as_good or f'more than {_BUDGETS[-1]}'} to be as good as 2."
+        f"{_said(own[5], 'regret %')}; ranked by shape it takes "
+        f"{as_good or f'more than {_BUDGETS[-1]}'} to be as good as 2."
     )
     plot = Plot("lines", "k", "regret %", "candidates measured, k", "regret, % of time", series="ranker")
     return Study("k", finding, rows, plot)
