@@ -122,8 +122,9 @@ class Store:
 
     def hardware(self) -> dict[str, Hardware]:
         """All hardware that was measured on, by id."""
-        rows = self._db.execute("SELECT id, json FROM hardware ORDER BY id")
-        return {id_: Hardware.from_json(json.loads(text)) for id_, text in rows}
+        with self._reading():
+            rows = self._db.execute("SELECT id, json FROM hardware ORDER BY id")
+            return {id_: Hardware.from_json(json.loads(text)) for id_, text in rows}
 
     def add_kernels(self, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
         """Remember which workloads a model consists of."""
@@ -139,15 +140,17 @@ class Store:
 
     def kernels(self) -> list[KernelUse]:
         """Every workload of every model."""
-        rows = self._db.execute(
-            "SELECT model, workload, name, calls, pipeline FROM kernel ORDER BY model, workload"
-        )
-        return [KernelUse(*row) for row in rows]
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT model, workload, name, calls, pipeline FROM kernel ORDER BY model, workload"
+            )
+            return [KernelUse(*row) for row in rows]
 
     def workloads(self) -> dict[str, Workload]:
         """All workloads, by key."""
-        rows = self._db.execute("SELECT key, json FROM workload ORDER BY key")
-        return {key: Workload.from_json(json.loads(text)) for key, text in rows}
+        with self._reading():
+            rows = self._db.execute("SELECT key, json FROM workload ORDER BY key")
+            return {key: Workload.from_json(json.loads(text)) for key, text in rows}
 
     def add(self, measurement: Measurement) -> None:
         """Commit one measurement. A second one of the same candidate here replaces the first.
@@ -181,7 +184,15 @@ class Store:
             )
 
     def measurements(self, workload: str | None = None) -> Iterator[Measurement]:
-        """Stored measurements in a fixed order, of one workload or of all."""
+        """Stored measurements in a fixed order, of one workload or of all.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        with self._reading():
+            yield from self._measurements(workload)
+
+    def _measurements(self, workload: str | None) -> Iterator[Measurement]:
         where, arguments = ("WHERE workload = ?", [workload]) if workload else ("", [])
         rows = self._db.execute(
             "SELECT workload, sketch, decisions, status, reason, seconds, load, source, hardware, "
@@ -202,11 +213,12 @@ class Store:
 
     def measured(self, workload: str, hardware: str, pipeline: str) -> set[str]:
         """Ids of the schedules that were measured for a workload on this hardware."""
-        rows = self._db.execute(
-            "SELECT schedule FROM measurement WHERE workload = ? AND hardware = ? AND pipeline = ?",
-            (workload, hardware, pipeline),
-        )
-        return {id_ for (id_,) in rows}
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT schedule FROM measurement WHERE workload = ? AND hardware = ? AND pipeline = ?",
+                (workload, hardware, pipeline),
+            )
+            return {id_ for (id_,) in rows}
 
     def copy_to(self, path: Path) -> None:
         """Write everything into a new file, as small as it can be.
@@ -249,8 +261,11 @@ class Store:
 
     def searches(self) -> list[Search]:
         """Every finished search."""
-        rows = self._db.execute("SELECT workload, hardware, pipeline, trials, seconds FROM search ORDER BY 1")
-        return [Search(*row) for row in rows]
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT workload, hardware, pipeline, trials, seconds FROM search ORDER BY workload"
+            )
+            return [Search(*row) for row in rows]
 
     def _sketch_id(self, sketch: Sketch) -> int:
         text = _dump(sketch.to_json())
@@ -269,6 +284,17 @@ class Store:
     def _execute(self, statement: str, *arguments: object) -> None:
         with self._guard():
             self._db.execute(statement, arguments)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What cannot be read in any of many ways is a damaged file."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, KeyError, TypeError, IndexError) as exc:
+            raise DataError(
+                f"the store {self.path} is damaged ({type(exc).__name__}: {exc}); "
+                "move it away to start a new one"
+            ) from exc
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:

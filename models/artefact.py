@@ -35,10 +35,10 @@ class RankerCard:
 def save_ranker(ranker: BoostedRanker, card: RankerCard, stem: Path) -> None:
     """Write `stem.ubj` and `stem.json`, each complete or not at all; the page comes last."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    partial = stem.with_suffix(f".{os.getpid()}.ubj")
+    partial = stem.with_name(f".{stem.name}-{os.getpid()}.ubj")
     ranker.booster_.save_model(partial)
     partial.replace(stem.with_suffix(".ubj"))
-    page = stem.with_suffix(f".{os.getpid()}.json")
+    page = stem.with_name(f".{stem.name}-{os.getpid()}.json")
     page.write_text(json.dumps(asdict(card), indent=1, sort_keys=True) + "\n")
     page.replace(stem.with_suffix(".json"))
 

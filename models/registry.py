@@ -26,7 +26,7 @@ def rankers_folder() -> Path:
 
 def ranker_names() -> list[str]:
     """The shipped ranker, then the user's own in alphabetical order."""
-    return [SHIPPED_NAME, *sorted(path.stem for path in rankers_folder().glob("own/*.json"))]
+    return [SHIPPED_NAME, *sorted(path.stem for path in rankers_folder().glob("own/[!.]*.json"))]
 
 
 def ranker_stem(name: str) -> Path:

@@ -98,7 +98,8 @@ def training_set(
         )
     seconds = np.concatenate([p[1] for p in parts])
     best = np.concatenate([np.full(len(p[1]), np.min(p[1])) for p in parts])
-    ratio = np.where(np.isfinite(seconds), np.log2(seconds / best), np.nan)
+    with np.errstate(invalid="ignore"):  # infinite over infinite, where nothing of a workload ran
+        ratio = np.where(np.isfinite(seconds), np.log2(seconds / best), np.nan)
     return TrainingSet(
         X=np.vstack([p[0] for p in parts]),
         y=ratio,

@@ -70,8 +70,7 @@ def import_records(
         )
     print(f"{summary.adopted} of {summary.records} records are schedules of your library now")
     for reason, count in summary.reasons.most_common():
-        if count:
-            print(f"{count:9}  {reason}")
+        print(f"{count:9}  {reason}")
 
 
 @app.command("export")

@@ -60,8 +60,9 @@ def _usable_records(folder: Path, workloads: int, summary: ImportSummary) -> dic
             by_workload[record.workload].append(record)
     for records in by_workload.values():
         records.sort(key=lambda r: r.seconds)
-        summary.reasons["not among the fastest of its workload"] += max(len(records) - PER_WORKLOAD, 0)
-        del records[PER_WORKLOAD:]
+        if len(records) > PER_WORKLOAD:
+            summary.reasons["not among the fastest of its workload"] += len(records) - PER_WORKLOAD
+            del records[PER_WORKLOAD:]
     return by_workload
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from recommender.delivery import OutputFolder, deliver
 from recommender.errors import NothingMeasuredError
@@ -21,6 +22,8 @@ from recommender.workspace import Workspace, open_workspace
 
 _LOSER_RATIO = 3.0
 """A candidate is sampled once that takes this many times as long as the best so far."""
+BUSY_CORES = 0.5
+"""Work of others on so many cores makes times unsure; the report has the load of every measurement."""
 _FINAL = TimingRule(repeats=9, repeat_seconds=0.005)
 """The second bank of times, on which a winner is compared with the fallback and reported."""
 
@@ -76,7 +79,23 @@ def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) ->
             f"no candidate could be measured ({reasons[0] if reasons else 'no time was left'}); "
             "run: recommender doctor"
         )
+    _say_if_busy(choices, run)
     return choices
+
+
+def _say_if_busy(choices: Sequence[Choice], run: Run) -> None:
+    loads = [t.outcome.load for choice in choices for t in choice.tried if t.outcome.ok]
+    if loads and median(loads) > BUSY_CORES:
+        run.reporter.say(
+            f"something else kept {median(loads):.1f} of {run.machine.threads} cores busy meanwhile: times "
+            "are unsure, and fallbacks were kept where it mattered; run it again on a quiet machine"
+        )
+
+
+def beats(winner: Outcome, incumbent: Outcome) -> bool:
+    """Whether a candidate is faster than what it would replace, beyond the spread of both."""
+    noise = max(winner.spread, incumbent.spread)
+    return winner.ok and winner.median_seconds < incumbent.median_seconds * (1 - noise)
 
 
 @dataclass(frozen=True)
@@ -126,6 +145,6 @@ class _KernelBench:
         base, best = self.workspace.measurer.compare(
             task, [ranked.fallback.schedule, winner.candidate.schedule], _FINAL
         )
-        if not best.ok or best.median_seconds > base.median_seconds * (1 - max(base.spread, best.spread)):
+        if not beats(best, base):
             return Choice(ranked, ranked.fallback, base, base, tried)
         return Choice(ranked, winner.candidate, base, best, tried)

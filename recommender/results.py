@@ -28,13 +28,25 @@ def write(result: Evaluation, folder: Path) -> None:
     (folder / "rankers.json").write_text(json.dumps([asdict(s) for s in result.novel]) + "\n")
     (folder / "ceiling.json").write_text(json.dumps([asdict(c) for c in result.ceilings], indent=1) + "\n")
     (folder / "README.md").write_text(markdown(result, scores))
-    summary = {**summary_json(result), **models_summary(scores)}
+    summary = {**summary_json(result), **models_summary(scores), **search_summary(folder)}
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 
 def model_scores(folder: Path) -> list[Json]:
     """The scores of whole models that were measured, in the order of their names."""
     return [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.json"))]
+
+
+def search_summary(folder: Path) -> Json:
+    """MetaSchedule's time to match over ours, from what `benchmarks/search_time.py` wrote."""
+    searches = [json.loads(path.read_text()) for path in sorted((folder / "searches").glob("*.json"))]
+    if not searches:
+        return {"search_time_models": 0}
+    return {
+        "search_time_models": len(searches),
+        "search_time_ratio_median": median(s["ratio"] for s in searches),
+        "search_time_lower_bounds": sum(s["ratio_is_lower_bound"] for s in searches),
+    }
 
 
 def models_summary(scores: Sequence[Json]) -> Json:

@@ -355,7 +355,7 @@ class Outcome:
     """What happened to a candidate.
 
     Invariants: `seconds` holds at least one positive time if and only if `status` is OK; `reason` is
-    given if and only if it is not. `load` is the machine's load average when it was measured.
+    given if and only if it is not. `load` is how many cores something else kept busy meanwhile.
     """
 
     status: Status

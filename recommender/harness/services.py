@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -12,6 +11,7 @@ from tvm.s_tir import Schedule as TirSchedule
 
 from recommender.harness.bench import Bench
 from recommender.harness.contestant import Array, Run, open_library, open_onnx, time_runs
+from recommender.harness.load import LoadMeter
 from recommender.harness.search import search, silence
 from recommender.harness.timing import TimingRule
 from recommender.vocabulary import Json, Outcome, Schedule, Workload
@@ -64,8 +64,10 @@ class Services:
         return self.bench.build_all(key, schedules, threads)
 
     def time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
-        """Raw seconds of each, and the machine's load average beside them."""
-        return self.bench.time(tokens, rule), os.getloadavg()[0]
+        """Raw seconds of each, and how many cores something else kept busy meanwhile."""
+        meter = LoadMeter()
+        seconds = self.bench.time(tokens, rule)
+        return seconds, meter.cores()
 
     def search(
         self,

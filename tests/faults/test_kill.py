@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,8 @@ import onnx
 import pytest
 
 from recommender.datasets.store import Store
+from recommender.models import registry
+from recommender.models.artefact import load_ranker
 from tests.conftest import small_convnet
 
 pytestmark = [pytest.mark.tvm, pytest.mark.faults]
@@ -117,3 +120,34 @@ def test_a_killed_recommendation_leaves_no_folder_and_the_next_completes(
     assert (tmp_path / "out" / "model.so").exists()
     assert not list(tmp_path.glob(".out-*"))
     assert before <= measured(library)
+
+
+def test_a_killed_collection_loses_nothing_and_ends_like_an_undisturbed_one(
+    convnet_path: Path, library: Path, tmp_path: Path
+) -> None:
+    undisturbed = tmp_path / "undisturbed.db"
+    shutil.copyfile(library, undisturbed)
+    arguments = ("collect", convnet_path, "--per-kernel", "8", "-q", "--store")
+    assert start("main", *arguments, undisturbed, cwd=tmp_path).wait(240) == 0
+
+    before = measured(library)
+    for kept in killed_at_random_moments("main", *arguments, library, cwd=tmp_path, store=library, seconds=9):
+        assert before <= kept
+        before = kept
+    assert start("main", *arguments, library, cwd=tmp_path).wait(240) == 0
+
+    assert measured(library) == measured(undisturbed)
+
+
+def test_a_killed_training_leaves_a_ranker_that_can_be_used(
+    library: Path, tmp_path: Path, own_data_folder: Path
+) -> None:
+    arguments = ("train", "--only-mine", "--force", "-q", "--store", library)
+    for _ in killed_at_random_moments("main", *arguments, cwd=tmp_path, store=library, seconds=6):
+        load_ranker(registry.ranker_stem(registry.active_name()))
+    assert start("main", *arguments, cwd=tmp_path).wait(240) == 0
+
+    assert registry.active_name() != "shipped"
+    load_ranker(registry.ranker_stem(registry.active_name()))
+    leftovers = [p.name for p in own_data_folder.rglob("*") if "partial" in p.name]
+    assert leftovers == []

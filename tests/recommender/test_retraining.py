@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.datasets.layers import load_data
+from recommender.datasets.layers import Data, load_data
 from recommender.errors import DataError
 from recommender.models import registry
-from recommender.models.training import OTHER_MACHINE_WEIGHT, fit_ranker, training_set
+from recommender.models.training import OTHER_MACHINE_WEIGHT, TrainingSet, fit_ranker, training_set
 from recommender.progress import Reporter
 from recommender.retraining import retrain, select_outcomes
 from recommender.session import Machine
@@ -44,33 +44,24 @@ def test_train_keeps_judges_and_uses(library: Path, tmp_path: Path) -> None:
     assert registry.active_name() == "shipped"
 
 
-def test_a_worse_ranker_is_kept_but_not_used(
-    library: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+def test_a_worse_ranker_is_found_out(
+    shipped_of_two_models: Data, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The twin learns from outcomes turned upside down, and must lose against a ranker that knows better."""
-    data = load_data(library)
+    """The new one learns from outcomes turned upside down, and must lose against the shipped one."""
+    data = shipped_of_two_models
+    there = replace(machine, hardware=data.most_measured(), pipeline=data.most_used_pipeline())
     own = {m.workload for m in data.measurements}
-    rows = training_set(data, [machine.hardware], machine.pipeline)
-    good = fit_ranker(rows, machine.hardware.id)
-    good_name = registry.keep_ranker(good, _card())
-    registry.use_ranker(good_name)
 
-    def upside_down(data_: object, hardware: object, pipeline: str, excluded: object) -> object:
+    def upside_down(*arguments: object) -> TrainingSet:
+        rows = training_set(*arguments)  # type: ignore[arg-type]
         return replace(rows, y=np.nanmax(rows.y) - rows.y)
 
     monkeypatch.setattr("recommender.retraining.training_set", upside_down)
-    result = retrain(data, own, machine, exclude_models=[], seed=0, reporter=Reporter(0))
+    result = retrain(data, own, there, exclude_models=[], seed=0, reporter=Reporter(0))
 
-    assert result.verdict.workloads > 0
+    assert result.verdict.workloads > 5
     assert not result.verdict.is_no_worse
-
-
-def _card():  # type: ignore[no-untyped-def]
-    from recommender.models.training import TrainingSet, describe_ranker
-
-    empty = np.empty(0)
-    rows = TrainingSet(np.empty((0, 1), np.float32), empty, empty.astype(np.int64), empty, (), empty)
-    return describe_ranker(rows)
+    assert result.card.metrics["regret_at_1"] > result.card.metrics["regret_at_1_of_the_one_before"]
 
 
 def test_outcomes_are_selected_by_hardware_and_time(library: Path) -> None:
@@ -105,5 +96,5 @@ def test_outcomes_of_other_machines_count_less(library: Path, machine: Machine) 
 
     assert OTHER_MACHINE_WEIGHT < 1
     ok = np.isfinite(rows.y)
-    assert np.corrcoef(near[ok], rows.y[ok])[0, 1] > 0.3
-    assert np.corrcoef(far[ok], rows.y[ok])[0, 1] < -0.3
+    assert np.corrcoef(near[ok], rows.y[ok])[0, 1] > 0.1
+    assert np.corrcoef(far[ok], rows.y[ok])[0, 1] < -0.1

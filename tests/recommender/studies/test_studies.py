@@ -80,16 +80,18 @@ def test_outcomes_of_two_machines_can_be_studied(shipped_of_two_models: Data) ->
     """The same outcomes on a machine that is twice as slow: what one learns holds for the other."""
     data = shipped_of_two_models
     (here,) = {m.hardware for m in data.measurements}
-    slower = replace(data.hardware[here], id="slow", threads=1)
+    slower = replace(data.hardware[here], threads=1)
     twice = tuple(
         replace(
-            m, hardware="slow", outcome=replace(m.outcome, seconds=tuple(2 * s for s in m.outcome.seconds))
+            m, hardware=slower.id, outcome=replace(m.outcome, seconds=tuple(2 * s for s in m.outcome.seconds))
         )
         for m in data.measurements
     )
-    both = replace(data, measurements=data.measurements + twice, hardware={**data.hardware, "slow": slower})
+    both = replace(
+        data, measurements=data.measurements + twice, hardware={**data.hardware, slower.id: slower}
+    )
 
     rows = run_study("hardware", StudyInput(both)).rows
 
-    assert {row["hardware"] for row in rows} == {here, "slow"}
+    assert {row["hardware"] for row in rows} == {here, slower.id}
     assert all(math.isfinite(row["regret@1 %"]) for row in rows)

@@ -1,0 +1,132 @@
+"""How long TVM's own search takes to find what the recommender finds.
+
+    python benchmarks/search_time.py resnet18 --budget-minutes 40 -o docs/results/searches
+
+First recommends for the model with nothing of it known, and takes the time from import to chosen schedules.
+Then runs MetaSchedule as TVM ships it (`tune_relax` with its default builder, runner, strategy and task
+scheduler) on the same lowered model, and notes after every batch the sum over kernels of calls times best
+seconds. The time to match is when that sum reaches ours; a search that never does gives a lower bound.
+Both sums are of kernels with warm caches, each by its own measurer. Run nothing beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from recommender.job import measure_kernels
+from recommender.progress import Reporter
+from recommender.ranking import gather_knowledge, rank_kernel
+from recommender.run import Clock, Options, Run
+from recommender.session import PreparedModel, prepare_named, this_machine
+
+_TRIALS_PER_KERNEL = 2000
+"""More than any budget here lets it spend: the clock ends the search."""
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+def ours(name: str, folder: Path) -> tuple[PreparedModel, Run, float, float]:
+    """The model, the run, seconds to chosen schedules and the sum of their kernels' seconds."""
+    options = Options(exclude_models=(name,), store=folder / "outcomes.db")
+    run = Run(this_machine(), options, Reporter(1), Clock())
+    model = prepare_named(name, run.machine)
+    run.clock.lap("import")
+    knowledge = gather_knowledge(run)
+    run.clock.lap("knowledge")
+    ranked = [rank_kernel(k, knowledge, run.machine) for k in model.kernels]
+    run.clock.lap("rank")
+    choices = measure_kernels(model, ranked, run)
+    run.clock.lap("measure")
+    total = sum(c.ranked.kernel.calls * c.best.median_seconds for c in choices if c.best)
+    seconds = sum(s for stage, s in run.clock.stages.items() if stage != "knowledge")
+    return model, run, seconds, total
+
+
+def tvm_search(model: PreparedModel, run: Run, folder: Path, budget_seconds: float) -> list[list[float]]:
+    """[seconds, sum of kernels] after every batch of TVM's search; infinite until all kernels have one."""
+    import tvm
+    from tvm.s_tir import meta_schedule as ms
+
+    from recommender.compiler import hardware
+
+    target = hardware.target_from_json(run.machine.target)
+    best: dict[str, float] = {}
+    calls: dict[str, int] = {}
+    curve: list[list[float]] = []
+    start = time.monotonic()
+
+    @ms.derived_object
+    class Note(ms.measure_callback.PyMeasureCallback):  # type: ignore[misc]
+        def apply(self, scheduler: Any, task: int, candidates: Any, builds: Any, results: Any) -> None:
+            record = scheduler.tasks_[task]
+            name = str(record.ctx.task_name)
+            calls[name] = int(record.task_weight)
+            for result in results or ():
+                if result.run_secs:
+                    seconds = float(sum(float(s) for s in result.run_secs) / len(result.run_secs))
+                    best[name] = min(best.get(name, math.inf), seconds)
+            done = len(best) == len(scheduler.tasks_)
+            total = sum(calls[n] * s for n, s in best.items()) if done else math.inf
+            curve.append([time.monotonic() - start, total])
+            if time.monotonic() - start > budget_seconds:
+                raise _TimeIsUp
+
+    try:
+        with tvm.transform.PassContext(opt_level=3):
+            ms.relax_integration.tune_relax(
+                mod=model.lowered,
+                params={},
+                target=target,
+                work_dir=str(folder),
+                max_trials_global=_TRIALS_PER_KERNEL * len(model.kernels),
+                measure_callbacks=[
+                    Note(),
+                    ms.measure_callback.RemoveBuildArtifact(),
+                    ms.measure_callback.UpdateCostModel(),
+                    ms.measure_callback.AddToDatabase(),
+                ],
+            )
+    except Exception as exc:  # TVM wraps what a callback raises
+        if "_TimeIsUp" not in f"{type(exc)} {exc}":
+            raise
+    return curve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("--budget-minutes", type=float, default=40.0)
+    parser.add_argument("-o", type=Path, default=Path("docs/results/searches"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        model, run, seconds, total = ours(options.model, Path(temporary))
+        curve = tvm_search(model, run, Path(temporary), 60 * options.budget_minutes)
+    matched = next((t for t, s in curve if s <= total), None)
+    last_seconds, last_total = curve[-1]
+    result = {
+        "model": options.model,
+        "hardware": run.machine.hardware.id,
+        "ours_seconds": round(seconds, 1),
+        "ours_sum_ms": round(1e3 * total, 3),
+        "search_matched_after_seconds": matched,
+        "search_seconds": round(last_seconds, 1),
+        "search_sum_ms": round(1e3 * last_total, 3) if math.isfinite(last_total) else None,
+        "ratio": round((matched or last_seconds) / seconds, 2),
+        "ratio_is_lower_bound": matched is None,
+        "curve": [[round(t, 1), s if math.isfinite(s) else None] for t, s in curve],
+    }
+    options.o.mkdir(parents=True, exist_ok=True)
+    (options.o / f"{options.model}.json").write_text(json.dumps(result) + "\n")
+    print({k: v for k, v in result.items() if k != "curve"})
+
+
+if __name__ == "__main__":
+    main()

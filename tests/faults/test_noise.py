@@ -1,0 +1,101 @@
+"""Other work on the machine is seen, said, and decides nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.harness.load import LoadMeter
+from recommender.job import beats, recommend
+from recommender.progress import Reporter
+from recommender.report import Report
+from recommender.run import Options
+from recommender.vocabulary import Outcome, Status
+
+pytestmark = [pytest.mark.tvm, pytest.mark.faults]
+seconds = st.lists(st.floats(1e-6, 1.0), min_size=3, max_size=9)
+
+
+@given(seconds, seconds)
+def test_a_winner_wins_beyond_the_spread_of_both(a: list[float], b: list[float]) -> None:
+    winner, incumbent = Outcome.of_times(a), Outcome.of_times(b)
+    if beats(winner, incumbent):
+        assert winner.median_seconds < incumbent.median_seconds
+        gain = 1 - winner.median_seconds / incumbent.median_seconds
+        assert gain > winner.spread
+        assert gain > incumbent.spread
+    assert not (beats(winner, incumbent) and beats(incumbent, winner))
+
+
+def test_within_the_spread_the_incumbent_stays() -> None:
+    incumbent = Outcome.of_times([1.0, 1.0, 1.1, 1.2, 1.3])
+    assert not beats(Outcome.of_times([0.9, 1.0, 1.0, 1.05, 1.2]), incumbent)
+    assert beats(Outcome.of_times([0.5, 0.5, 0.5, 0.51, 0.52]), incumbent)
+    assert not beats(Outcome.failure(Status.CRASHED, "signal"), incumbent)
+
+
+@contextmanager
+def busy_machine() -> Iterator[None]:
+    """Twice as many spinning processes as cores."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(spin) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def spin_for(cpu_seconds: float) -> None:
+    import time
+
+    end = time.process_time() + cpu_seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_the_meter_counts_others_and_not_itself() -> None:
+    meter = LoadMeter()
+    spin_for(0.5)
+    alone = meter.cores()
+    with busy_machine():
+        meter = LoadMeter()
+        spin_for(0.5)
+        crowded = meter.cores()
+    assert crowded > 0.5
+    assert crowded > alone + 0.3
+
+
+class Listener(Reporter):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.said: list[str] = []
+
+    def say(self, text: str, level: int = 1) -> None:
+        self.said.append(text)
+
+
+def test_a_run_on_a_busy_machine_says_so(convnet_path: Path, library: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    options = Options(top_k=2, output=tmp_path / "out", store=library)
+    with busy_machine():
+        report: Report = recommend(convnet_path, options, listener)
+
+    assert any("cores busy meanwhile" in text for text in listener.said)
+    assert all(t.outcome.load > 0.3 for k in report.kernels for t in k.tried if t.rank > 1)
+    for kernel in report.kernels:
+        assert kernel.best is not None
+        assert kernel.fallback is not None
+        if kernel.chosen.policy != "fallback":
+            assert beats(kernel.best, kernel.fallback)

@@ -1,0 +1,44 @@
+"""What the documents tell people to type does what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STUDIES = (ROOT / "docs" / "studies.md").read_text()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", STUDIES, re.DOTALL))
+def test_snippets_run(code: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_first_study_of_the_walk_through_runs(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^recommender (study .*)$", STUDIES, re.MULTILINE)
+    run = "from recommender.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", run, *command.split(), "-o", "results"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"k: Measuring 2 candidates .*\.", done.stdout)
+    assert {p.name for p in (tmp_path / "results").iterdir()} == {
+        "k.md",
+        "k.json",
+        *(f"k-{theme}.{suffix}" for theme in ("light", "dark") for suffix in ("png", "svg")),
+    }
