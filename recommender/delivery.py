@@ -21,7 +21,7 @@ from recommender.vocabulary import Json, Schedule
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
-_BUDGET_SECONDS = 10.0
+_BUDGET_SECONDS = 8.0
 _RUN_PY = '''\
 """Runs the compiled model on random inputs. It needs apache-tvm {tvm}, and nothing of the recommender.
 

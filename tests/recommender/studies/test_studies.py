@@ -82,9 +82,7 @@ def test_outcomes_of_two_machines_can_be_studied(shipped_of_two_models: Data) ->
     (here,) = {m.hardware for m in data.measurements}
     slower = replace(data.hardware[here], threads=1)
     twice = tuple(
-        replace(
-            m, hardware=slower.id, outcome=replace(m.outcome, seconds=tuple(2 * s for s in m.outcome.seconds))
-        )
+        replace(m, hardware=slower.id, outcome=Outcome.of_times([2 * s for s in m.outcome.seconds]))
         for m in data.measurements
     )
     both = replace(
