@@ -33,14 +33,23 @@ class RankerCard:
 
 
 def save_ranker(ranker: BoostedRanker, card: RankerCard, stem: Path) -> None:
-    """Write `stem.ubj` and `stem.json`, each complete or not at all; the page comes last."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    """Write `stem.ubj` and `stem.json`, each complete or not at all; the page comes last.
+
+    Raises:
+        DataError: they cannot be written.
+    """
     partial = stem.with_name(f".{stem.name}-{os.getpid()}.ubj")
-    ranker.booster_.save_model(partial)
-    partial.replace(stem.with_suffix(".ubj"))
-    page = stem.with_name(f".{stem.name}-{os.getpid()}.json")
-    page.write_text(json.dumps(asdict(card), indent=1, sort_keys=True) + "\n")
-    page.replace(stem.with_suffix(".json"))
+    page = partial.with_suffix(".json")
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        ranker.booster_.save_model(partial)
+        page.write_text(json.dumps(asdict(card), indent=1, sort_keys=True) + "\n")
+        partial.replace(stem.with_suffix(".ubj"))
+        page.replace(stem.with_suffix(".json"))
+    except (OSError, xgboost.core.XGBoostError) as exc:
+        partial.unlink(missing_ok=True)
+        page.unlink(missing_ok=True)
+        raise DataError(f"the ranker {stem} cannot be written; free some space, or make it writable") from exc
 
 
 def load_ranker(stem: Path) -> tuple[BoostedRanker, RankerCard]:

@@ -1,23 +1,28 @@
 """`recommender collect`: measure transfers between models, which is what the ranker learns from.
 
-For a kernel, the donors are those of all models but the ones that it occurs in. Where there are more
-candidates than are to be measured, a spread over the order of shape distance and donor quality is
-taken, so that good and bad ones are seen. Measured ones are skipped; an interrupted run goes on.
+For a kernel, the donors are those of all models but its own, and candidates are put in the order of a
+ranker that never saw its model. Where there are more than are to be measured, the first of that order, the
+nearest in shape and an even spread over the rest are taken, so that good and bad ones are seen. Measured
+ones are skipped; an interrupted run goes on.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from recommender.candidates import fallback_candidates, transfer_candidates
-from recommender.datasets.layers import Data
+from recommender.datasets.layers import SHIPPED, Data, load_data
+from recommender.errors import DataError
+from recommender.features import encode
 from recommender.harness.timing import TimingRule
+from recommender.models.active import ranker_without
+from recommender.models.contract import Ranker
 from recommender.progress import Reporter
-from recommender.session import PreparedModel
-from recommender.vocabulary import Candidate, Kernel
+from recommender.session import Machine, PreparedModel
+from recommender.vocabulary import Candidate, Donor, Kernel
 from recommender.workspace import Workspace
 
 _LOSER_RATIO = 3.0
@@ -29,46 +34,77 @@ def collect(
     """Measure up to `per_kernel` candidates of every kernel. Return how many were measured."""
     for model in models:
         workspace.register(model)
-    store, machine = workspace.store, workspace.machine
-    data = Data(tuple(store.measurements()), tuple(store.kernels()), store.workloads(), store.hardware())
-    origins: dict[str, set[str]] = defaultdict(set)
-    for use in data.kernels:
-        origins[use.workload].add(use.model)
-    measured = 0
+    data, measured = load_data(SHIPPED, workspace.store.path), 0
     with reporter.steps("collecting", sum(len(model.kernels) for model in models)) as steps:
         for model in models:
+            ranker = _ranker_without(model, data, workspace, reporter)
             for kernel in model.kernels:
-                donors = data.donors(machine.hardware, machine.pipeline, origins[kernel.workload.key])
-                transfers = transfer_candidates(kernel.workload, donors)
-                own = fallback_candidates(kernel.workload, machine.hardware)
-                chosen = select(transfers, own, per_kernel, _generator(kernel, workspace.seed))
+                donors = _donors(kernel, data, workspace.machine)
+                chosen = _chosen(kernel, donors, ranker, per_kernel, workspace)
                 measured += _measure(model, kernel, chosen, workspace)
                 steps.advance(f"{model.name} {kernel.name}")
     return measured
 
 
-def _generator(kernel: Kernel, seed: int) -> np.random.Generator:
-    """Draws the same for the same kernel, whatever was measured before it."""
-    return np.random.default_rng([seed, int(kernel.workload.key[:8], 16)])
+def _ranker_without(
+    model: PreparedModel, data: Data, workspace: Workspace, reporter: Reporter
+) -> Ranker | None:
+    """A ranker that never saw a model; None where there is nothing else to learn from yet."""
+    try:
+        return ranker_without([model.name], data, workspace.machine, workspace.seed, reporter)
+    except DataError as exc:
+        reporter.say(f"{model.name}: candidates in the order of their shapes ({exc})")
+        return None
+
+
+def _donors(kernel: Kernel, data: Data, machine: Machine) -> list[Donor]:
+    """The library without all models that the kernel occurs in: what its rows will be trained with."""
+    models = [use.model for use in data.kernels if use.workload == kernel.workload.key]
+    return data.donors(machine.hardware, machine.pipeline, models)
+
+
+def _chosen(
+    kernel: Kernel, donors: Sequence[Donor], ranker: Ranker | None, per_kernel: int, workspace: Workspace
+) -> list[Candidate]:
+    workload, machine = kernel.workload, workspace.machine
+    own = fallback_candidates(workload, machine.hardware)
+    nearest = transfer_candidates(workload, donors)
+    rng = np.random.default_rng([workspace.seed, int(workload.key[:8], 16)])  # the same for the same kernel
+    return select(_ranked(nearest, ranker, machine), nearest, own, per_kernel, rng)
+
+
+def _ranked(candidates: list[Candidate], ranker: Ranker | None, machine: Machine) -> list[Candidate]:
+    if ranker is None or not candidates:
+        return candidates
+    scores = ranker.predict(encode(candidates[0].workload, candidates, machine.hardware))
+    return [candidates[i] for i in np.argsort(scores, kind="stable")]
 
 
 def select(
-    transfers: Sequence[Candidate], own: Sequence[Candidate], per_kernel: int, rng: np.random.Generator
+    ranked: Sequence[Candidate],
+    nearest: Sequence[Candidate],
+    own: Sequence[Candidate],
+    per_kernel: int,
+    rng: np.random.Generator,
 ) -> list[Candidate]:
-    """The first of the workload's own, the nearest quarter, and a random spread of both kinds."""
+    """The fallback, a few more of the workload's own, the first transfers by rank and by shape, and a spread.
+
+    A quarter of what is to be measured goes to the first of the ranking, an eighth to the nearest in
+    shape, the rest to one candidate drawn from each of so many even parts of what is left.
+    """
     n_own = min(len(own), max(per_kernel // 8, 2))
-    nearest = list(transfers[: per_kernel // 4])
-    n_spread = max(per_kernel - len(nearest) - n_own, 0)
-    return [
-        *own[:1],
-        *_draw(own[1:], n_own - 1, rng),
-        *nearest,
-        *_draw(transfers[len(nearest) :], n_spread, rng),
-    ]
+    chosen = {c.schedule: c for c in own[:1]}
+    chosen |= {c.schedule: c for c in _draw(own[1:], n_own - 1, rng)}
+    chosen |= {c.schedule: c for c in (*ranked[: per_kernel // 4], *nearest[: per_kernel // 8])}
+    rest = [c for c in ranked if c.schedule not in chosen]
+    n_spread = min(max(per_kernel - len(chosen), 0), len(rest))
+    edges = np.linspace(0, len(rest), n_spread + 1).astype(int)
+    spread = [rest[rng.integers(low, high)] for low, high in itertools.pairwise(edges)]
+    return [*chosen.values(), *spread]
 
 
 def _draw(candidates: Sequence[Candidate], n: int, rng: np.random.Generator) -> list[Candidate]:
-    if not candidates:
+    if not candidates or n < 1:
         return []
     rows = rng.choice(len(candidates), min(n, len(candidates)), replace=False)
     return [candidates[row] for row in sorted(rows)]

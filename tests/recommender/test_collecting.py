@@ -22,12 +22,14 @@ def test_a_selection_is_distinct_and_starts_with_the_fallback(n: int, per_kernel
     workload = matmul(96, 120, 36)
     transfers, own = transfer_candidates(workload, donors(n)), fallback_candidates(workload, HARDWARE)
 
-    chosen = select(transfers, own, per_kernel, np.random.default_rng(1))
+    ranked = transfers[::-1]
+    chosen = select(ranked, transfers, own, per_kernel, np.random.default_rng(1))
 
     assert chosen[0] == own[0]
     assert len(chosen) <= max(per_kernel, 2)
-    assert len({(c.schedule.id, c.policy) for c in chosen}) == len(chosen)
-    again = select(transfers, own, per_kernel, np.random.default_rng(1))
+    assert len({c.schedule for c in chosen}) == len(chosen)
+    assert set(ranked[: per_kernel // 4]) <= set(chosen) | set(own)
+    again = select(ranked, transfers, own, per_kernel, np.random.default_rng(1))
     assert again == chosen
 
 
@@ -35,6 +37,7 @@ def test_few_candidates_are_all_measured() -> None:
     workload = matmul(96, 120, 36)
     transfers = transfer_candidates(workload, donors(1))
 
-    chosen = select(transfers, fallback_candidates(workload, HARDWARE), 60, np.random.default_rng(1))
+    own = fallback_candidates(workload, HARDWARE)
+    chosen = select(transfers, transfers, own, 60, np.random.default_rng(1))
 
     assert set(transfers) <= set(chosen)

@@ -1,0 +1,73 @@
+"""How much data a ranker needs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recommender.models.crossval import Fold, KernelScore, score_fold
+from recommender.studies.common import AT_1, ranker_of, said, usable
+from recommender.studies.table import Plot, Study, StudyInput, regret_row
+from recommender.vocabulary import Json
+
+_SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+def study_data(given: StudyInput) -> Study:
+    """Learning curves: over the share of outcomes, and over the number of models learned from."""
+    n_models = len(given.folds)
+    sizes = sorted({n for n in (1, 2, 3, 5, 8, n_models - 1) if n < n_models})
+    work: list[tuple[object, ...]] = []
+    for fold in given.folds:
+        work += [("share of outcomes", share, given.seed, fold, None) for share in _SHARES]
+        others = [f.model for f in given.folds if f.model != fold.model]
+        models_of = _models_of_workloads(given)
+        work += [("models learned from", n, given.seed, fold, (others, models_of)) for n in sizes]
+    scores = [score for part in given.spread(_scored_part, work) for score in part]
+    rows: list[dict[str, Json]] = []
+    for name in dict.fromkeys(s.ranker for s in scores):
+        curve, _, amount = name.partition(": ")
+        mean, low, high = regret_row([s for s in scores if s.ranker == name], AT_1)
+        rows.append(
+            {"curve": curve, "amount": float(amount), "regret@1 %": mean, "low %": low, "high %": high}
+        )
+    shares = [row for row in rows if row["curve"] == "share of outcomes"]
+    half, full = (next(r for r in shares if r["amount"] == share) for share in (0.5, 1.0))
+    helps = full["high %"] < half["regret@1 %"]
+    finding = (
+        f"With half of the outcomes regret@1 is {said(half, 'regret@1 %')}, with all of them "
+        f"{said(full, 'regret@1 %')}: "
+        f"{'more data still helps' if helps else 'what more data would bring is within the interval'}."
+    )
+    plot = Plot(
+        "lines",
+        "amount",
+        "regret@1 %",
+        "amount (share, or number of models)",
+        "regret@1, % of time",
+        series="curve",
+    )
+    return Study("data", finding, rows, plot)
+
+
+def _models_of_workloads(given: StudyInput) -> dict[str, set[str]]:
+    models: dict[str, set[str]] = {}
+    for use in given.data.kernels:
+        models.setdefault(use.workload, set()).add(use.model)
+    return models
+
+
+def _scored_part(
+    curve: str, amount: float, seed: int, fold: Fold, models: tuple[list[str], dict[str, set[str]]] | None
+) -> list[KernelScore]:
+    rng = np.random.default_rng([seed, len(fold.model)])
+    if models is None:
+        kept = rng.random(len(fold.train.y)) < amount
+    else:
+        others, models_of = models
+        chosen = set(rng.permutation(others)[: int(amount)])
+        groups = [g for g, key in enumerate(fold.train.workloads) if models_of.get(key, set()) & chosen]
+        kept = np.isin(fold.train.groups, groups)
+    part = Fold(fold.model, usable(fold.train.only(kept)), fold.test, fold.calls)
+    if not len(part.train.y):
+        return []
+    return score_fold(f"{curve}: {amount:g}", ranker_of("xgboost", seed), part)

@@ -1,0 +1,63 @@
+"""What outcomes of other machines are worth for one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recommender.errors import UsageError
+from recommender.models import metrics
+from recommender.models.training import training_set
+from recommender.studies.common import ranker_of, said, usable
+from recommender.studies.table import Plot, Study, StudyInput
+from recommender.vocabulary import Json
+
+
+def study_hardware(given: StudyInput) -> Study:
+    """What outcomes of other machines are worth for one: trained on its own, on others', on both."""
+    machines = sorted({m.hardware for m in given.data.measurements if m.pipeline == given.pipeline})
+    if len(machines) < 2:
+        raise UsageError(
+            f"the outcomes are all of {machines[0]}; measure elsewhere (recommender calibrate), or take "
+            "another store with --store"
+        )
+    rows: list[dict[str, Json]] = []
+    for target in machines:
+        for source in ("own", "others", "both"):
+            rows.append(_hardware_row(given, target, source, machines))
+    gain = next(r for r in rows if r["trained on"] == "both")
+    alone = next(r for r in rows if r["trained on"] == "others")
+    finding = (
+        f"For {gain['hardware']}, regret@1 is {said(alone, 'regret@1 %')} with outcomes of other machines "
+        f"alone and {said(gain, 'regret@1 %')} with its own besides."
+    )
+    plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
+    return Study("hardware", finding, rows, plot)
+
+
+def _hardware_row(given: StudyInput, target: str, source: str, machines: list[str]) -> dict[str, Json]:
+    """Mean regret@1 over a machine's workloads, each judged by a ranker that never saw them anywhere."""
+    wanted = {"own": [target], "others": [m for m in machines if m != target], "both": machines}[source]
+    everything = training_set(given.data, [given.data.hardware[m] for m in machines], given.pipeline)
+    keys = sorted({k for k, m in zip(everything.workloads, everything.machines, strict=True) if m == target})
+    parts = np.array_split(np.random.default_rng(given.seed).permutation(keys), min(4, len(keys)))
+    regrets: list[float] = []
+    for part in parts:
+        train = everything.without(set(part))
+        groups = [g for g, m in enumerate(train.machines) if m in wanted]
+        train = usable(train.only(np.isin(train.groups, groups)))
+        ranker = ranker_of("xgboost", given.seed).fit(train.X, train.y, train.groups)
+        for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):
+            mask = everything.groups == g
+            if machine == target and key in set(part) and np.isfinite(everything.seconds[mask]).sum() >= 3:
+                score = ranker.predict(everything.X[mask])
+                regrets.append(min(metrics.regret(score, everything.seconds[mask], 1), 63.0))
+    low, high = metrics.bootstrap_interval(regrets)
+    return {
+        "case": f"{target}, {source}",
+        "hardware": target,
+        "trained on": source,
+        "kernels": len(regrets),
+        "regret@1 %": 100 * float(np.mean(regrets)),
+        "low %": 100 * low,
+        "high %": 100 * high,
+    }
