@@ -21,8 +21,9 @@ def load_outcomes(*paths: Path, kind: Kind = "pandas") -> Any:
     """All outcomes of stores (the shipped one by default) as a pandas, polars or Arrow table.
 
     Columns: workload, kernel_class, models, hardware, pipeline, schedule, decisions (JSON), policy, donor,
-    source, status, reason, median_seconds (infinite if it failed), spread (interquartile range over
-    median), relative_seconds (over the best of the workload on that hardware), load, seed, measured_at.
+    source, status, reason, median_seconds (infinite if it failed), spread (half the interquartile
+    range over the median), relative_seconds (over the best of the workload on that hardware), load, seed,
+    measured_at.
 
     Raises:
         DataError: a store cannot be read, or there are no outcomes.
@@ -43,9 +44,7 @@ def load_outcomes(*paths: Path, kind: Kind = "pandas") -> Any:
 
         return polars.from_arrow(table)
     except ImportError as exc:
-        raise SetupError(
-            f"tables need {exc.name}; run: pip install 'tvm-schedule-recommender[study]'"
-        ) from exc
+        raise SetupError(f"tables need {exc.name}; run: pip install '.[study]' (in the repository)") from exc
 
 
 def write_parquet(path: Path, *stores: Path) -> None:

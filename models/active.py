@@ -9,7 +9,7 @@ from recommender.errors import DataError
 from recommender.features import FEATURES_HASH
 from recommender.models.artefact import load_ranker, save_ranker
 from recommender.models.boosted import BoostedRanker
-from recommender.models.registry import active_name, ranker_stem, rankers_folder
+from recommender.models.registry import SHIPPED_NAME, active_name, ranker_stem, rankers_folder
 from recommender.models.training import train_ranker
 from recommender.progress import Reporter
 from recommender.session import Machine
@@ -21,14 +21,15 @@ def ranker_without(
 ) -> BoostedRanker:
     """The active ranker; with excluded models one that never saw them, trained once and cached.
 
-    A model that nothing is known of needs no leaving out.
+    A model that nothing is known of needs no leaving out, but then the shipped ranker is used: an own one
+    may have seen it elsewhere.
 
     Raises:
         DataError: a ranker is damaged or of other features, or there is nothing to train on.
     """
     in_data = {use.model for use in data.kernels} & set(exclude_models)
     if not in_data:
-        return load_ranker(ranker_stem(active_name()))[0]
+        return load_ranker(ranker_stem(SHIPPED_NAME if exclude_models else active_name()))[0]
     relevant = sorted((m.workload, m.schedule.id) for m in data.measurements)
     name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, relevant, seed])
     stem = rankers_folder() / "without" / name

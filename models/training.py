@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 import numpy as np
+import xgboost
 
 from recommender.candidates import transfer_candidates
 from recommender.datasets.layers import Data
@@ -168,5 +169,9 @@ def describe_ranker(
         objective=objective,
         exclude_models=tuple(sorted(exclude_models)),
         trained_at=time.strftime("%Y-%m-%d"),
-        versions={name: metadata.version(name) for name in ("apache-tvm", "xgboost-cpu", "numpy")},
+        versions={
+            "apache-tvm": metadata.version("apache-tvm"),
+            "xgboost": xgboost.__version__,
+            "numpy": np.__version__,
+        },
     )

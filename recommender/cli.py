@@ -18,6 +18,7 @@ from recommender.cli_options import (
     Quiet,
     Seed,
     StorePath,
+    StudiedStore,
     TargetOption,
     Threads,
     Verbose,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Schedules for TVM from a library of tuned kernels.",
 )
-zoo_app = sub_app("The models that the library was made from.")
+zoo_app = sub_app("Eleven well-known models to try things on, their weights drawn at random.")
 app.add_typer(zoo_app, name="zoo")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_library.app, name="library")
@@ -57,7 +58,8 @@ def recommend(
         list[str] | None, typer.Option("--baseline", help="also time: ort, untuned; repeatable")
     ] = None,
     budget_seconds: Annotated[
-        float | None, typer.Option("--budget-seconds", help="stop measuring after so long")
+        float | None,
+        typer.Option("--budget-seconds", help="measure no further kernel after so long"),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="say why each schedule was chosen")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON on stdout")] = False,
@@ -263,7 +265,7 @@ def evaluate(
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", help="with --measure: candidates per kernel")] = 5,
     seed: Seed = 0,
-    store: StorePath = None,
+    store: StudiedStore = None,
     output: Output = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
     quiet: Quiet = False,

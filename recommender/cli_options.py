@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from recommender.errors import RecommenderError
+from recommender.errors import OutputError, RecommenderError
 from recommender.progress import Reporter
 
 P = ParamSpec("P")
@@ -18,7 +18,10 @@ _INTERRUPTED = 130
 
 Models = Annotated[list[str], typer.Argument(help="ONNX files, or names of zoo models")]
 StorePath = Annotated[
-    Path | None, typer.Option("--store", help="where measurements go [default: your own store]")
+    Path | None, typer.Option("--store", help="your measurements [default: outcomes.db in the data folder]")
+]
+StudiedStore = Annotated[
+    Path | None, typer.Option("--store", help="the outcomes to look at [default: the shipped ones]")
 ]
 TargetOption = Annotated[
     str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
@@ -44,6 +47,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except RecommenderError as exc:
             print(f"error: {exc}", file=sys.stderr)
             raise typer.Exit(exc.exit_code) from exc
+        except OSError as exc:
+            print(f"error: {exc}; check the path, its permissions and the space left", file=sys.stderr)
+            raise typer.Exit(OutputError.exit_code) from exc
         except KeyboardInterrupt as exc:
             print("interrupted; finished measurements are kept", file=sys.stderr)
             raise typer.Exit(_INTERRUPTED) from exc

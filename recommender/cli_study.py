@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Annotated, cast
 
 import typer
 
-from recommender.cli_options import Output, Quiet, Seed, StorePath, guarded, reporter_for
+from recommender.cli_options import Output, Quiet, Seed, StudiedStore, guarded, reporter_for
 from recommender.errors import SetupError, UsageError
 
 
@@ -23,7 +24,7 @@ def study(
         list[str] | None, typer.Option("--model", help="use outcomes of these models only; repeatable")
     ] = None,
     output: Output = None,
-    store: StorePath = None,
+    store: StudiedStore = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -33,13 +34,13 @@ def study(
         from recommender.studies.drawing import draw
         from recommender.studies.table import Backend
     except ImportError as exc:
-        raise SetupError(
-            f"studies need {exc.name}; run: pip install 'tvm-schedule-recommender[study]'"
-        ) from exc
+        raise SetupError(f"studies need {exc.name}; run: pip install '.[study]' (in the repository)") from exc
     from recommender.datasets.layers import SHIPPED, load_data
 
     if backend not in ("loky", "threading", "dask"):
         raise UsageError(f"--backend is loky, threading or dask, but got {backend}")
+    if backend == "dask" and find_spec("distributed") is None:
+        raise SetupError("--backend dask needs a package; run: pip install 'dask[distributed]'")
     names = [s for s in SUBJECTS if s != "hardware"] if subjects == ["all"] else subjects
     data = load_data(store or SHIPPED)
     given = StudyInput(data.of_models(model) if model else data, seed, jobs, cast(Backend, backend))

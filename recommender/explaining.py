@@ -1,4 +1,4 @@
-"""`recommend --explain`: which features put a schedule first, and which held the runner-up back."""
+"""`recommend --explain`: which features spoke for a schedule, and which held the runner-up back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[
     first = _phrases(speaks_for, features[chosen])
     second = _phrases(holds_back, features[chosen], features[other])
     return (
-        f"put it first: {', '.join(first) or 'nothing in particular'}",
+        f"spoke for it: {', '.join(first) or 'nothing in particular'}",
         f"held the runner-up back: {', '.join(second) or 'nothing: they were told apart by measuring'}",
     )
 

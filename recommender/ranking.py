@@ -46,6 +46,9 @@ def gather_knowledge(run: Run) -> Knowledge:
             f"nothing was measured on {machine.hardware.id} yet: schedules are those of "
             f"{data.relatives(machine.hardware)[0].id}, and a larger --top-k may pay"
         )
+    unknown = set(options.exclude_models) - {use.model for use in data.kernels}
+    if unknown:
+        run.reporter.say(f"nothing is known of {', '.join(sorted(unknown))}: there is nothing to leave out")
     ranker = ranker_without(options.exclude_models, data, machine, options.seed, run.reporter)
     return Knowledge(donors, ranker)
 

@@ -201,7 +201,7 @@ def latency_lines(report: Report) -> list[str]:
     lines = []
     for name, latency in report.latencies.items():
         median = latency.median_seconds
-        ratio = "" if name == "chosen" else f"   recommended takes {own / median:.3f} of it"
+        ratio = "" if name == "chosen" else f"   recommended takes {own / median:.3f} x this time"
         lines.append(f"{names.get(name, name):<19}{median * 1e3:9.2f} ms{ratio}")
     return lines
 
@@ -226,5 +226,7 @@ def markdown(report: Report) -> str:
             f"| {speedup} | {k.rank or '-'} | {k.donor_name} |"
         )
     latency = [f"    {line}" for line in latency_lines(report)]
+    if report.delivered != "chosen":
+        latency.append("    the build with fallback schedules was faster: it is what was handed over")
     why = [f"    {line}" for line in explanation_lines(report)]
     return "\n".join([head, *rows, "", *latency, "", *why, ""])

@@ -42,6 +42,8 @@ class Options:
             raise UsageError(f"--top-k must be 1 or more, but got {self.top_k}")
         if self.budget_seconds is not None and self.budget_seconds <= 0:
             raise UsageError(f"--budget-seconds must be positive, but got {self.budget_seconds}")
+        if self.baselines and not self.measure:
+            raise UsageError("--baseline is timed, and --no-measure times nothing; leave one of them out")
         unknown = set(self.baselines) - {"untuned", "ort"}
         if unknown:
             raise UsageError(f"--baseline is untuned or ort, but got {', '.join(sorted(unknown))}")

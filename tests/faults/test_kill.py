@@ -84,7 +84,7 @@ def killed_at_random_moments(
 
 def test_a_killed_search_loses_nothing_and_is_finished_by_the_next(donor: Path, tmp_path: Path) -> None:
     store = tmp_path / "s.db"
-    arguments = ("tune", donor, "--store", store, "--trials", str(TRIALS))
+    arguments = ("tune", "--cold", donor, "--store", store, "--trials", str(TRIALS))
     before: set[tuple[str, str]] = set()
     for kept in killed_at_random_moments("main", *arguments, cwd=tmp_path, store=store, seconds=14):
         assert before <= kept

@@ -26,14 +26,14 @@ def test_each_chosen_schedule_is_explained(convnet_path: Path, library: Path, tm
     assert explained
     for kernel in explained:
         first, second = kernel.explanation
-        assert first.startswith("put it first: ")
+        assert first.startswith("spoke for it: ")
         assert second.startswith("held the runner-up back: ")
         for phrase in re.findall(r"(\w[\w ]*?) -?[\d.e+naif-]+ \(", first):
             assert phrase in spoken, phrase
     assert len(explanation_lines(report)) == 3 * len(explained)
     saved = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [k["explanation"] for k in saved["kernels"]] == [list(k.explanation) for k in report.kernels]
-    assert "put it first" in (tmp_path / "out" / "report.md").read_text()
+    assert "spoke for it" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_nothing_is_explained_unasked(convnet_path: Path, library: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_leaving_out_the_only_donor_leaves_no_library(
 
     options = Options(output=tmp_path / "out", store=library, exclude_models=("donor",), target="host")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recommender.job.SHIPPED", tmp_path / "no-such-store.db")
+        patch.setattr("recommender.ranking.SHIPPED", tmp_path / "no-such-store.db")
         with pytest.raises(DataError, match="library"):
             recommend(convnet_path, options)
     assert not (tmp_path / "out").exists()
