@@ -61,7 +61,7 @@ def _module_json(line: str) -> str | None:
         content = base64.b64decode(text, validate=True)
         length = int.from_bytes(content[:_LENGTH_BYTES], "little")
         return content[_LENGTH_BYTES : _LENGTH_BYTES + length].decode()
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, ArithmeticError, RecursionError, binascii.Error):
         return None
 
 
@@ -74,5 +74,5 @@ def _record(line: str) -> ForeignRecord:
         times = sorted(float(s) for s in seconds or ())
         median = times[len(times) // 2] if times else math.inf
         return ForeignRecord(int(workload), parse_trace(trace), median)
-    except (ValueError, TypeError, LookupError, RecursionError) as exc:
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as exc:
         return ForeignRecord(-1, None, math.inf, f"no record ({type(exc).__name__})")

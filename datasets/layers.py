@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import platformdirs
 
-from recommender.datasets.library import build_library
+from recommender.datasets.library import PER_WORKLOAD, build_library
+from recommender.datasets.lineage import Lineage
 from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.datasets.store import Store
 from recommender.errors import DataError
@@ -39,26 +41,45 @@ class Data:
     workloads: dict[str, Workload]
     hardware: dict[str, Hardware]
     searches: tuple[Search, ...] = ()
+    whole_lineage: Lineage | None = None
+    """Made when everything was read; parts of the data keep it. See `Lineage`."""
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Where every schedule comes from."""
+        return self.whole_lineage or Lineage.of(self.measurements, self.kernels)
+
+    def only(self, wanted: Callable[[Measurement], bool]) -> Data:
+        """The data with only those measurements."""
+        return replace(
+            self, measurements=tuple(filter(wanted, self.measurements)), whole_lineage=self.lineage
+        )
+
+    def without_workloads(self, keys: Collection[str]) -> Data:
+        """The data without measurements of some workloads, and of whatever descends from them."""
+        forgotten = frozenset(keys)
+        return self.only(lambda m: not forgotten & self.lineage.workloads(m))
 
     def donors(self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()) -> list[Donor]:
         """The library for one hardware; see `build_library`.
 
-        For workloads that were not measured on it, schedules from others of its family, nearest first.
+        For workloads with few schedules of its own, also those of others of its family, nearest first.
         """
         found: dict[str, list[Donor]] = {}
         for other in self.relatives(hardware):
             library = build_library(
                 self.measurements,
-                self.kernels,
                 self.workloads,
+                self.lineage,
                 hardware=other.id,
                 pipeline=pipeline,
                 exclude_models=exclude_models,
             )
-            covered = set(found)
+            covered = {key for key, donors in found.items() if len(donors) >= PER_WORKLOAD}
             for donor in library:
-                if donor.workload.key not in covered:
-                    found.setdefault(donor.workload.key, []).append(donor)
+                own = found.setdefault(donor.workload.key, [])
+                if donor.workload.key not in covered and donor.schedule not in [d.schedule for d in own]:
+                    own.append(donor)
         return [donor for key in sorted(found) for donor in found[key]]
 
     def of_models(self, models: Collection[str]) -> Data:
@@ -74,8 +95,7 @@ class Data:
         kernels = tuple(use for use in self.kernels if use.model in models)
         keys = {use.workload for use in kernels}
         return replace(
-            self,
-            measurements=tuple(m for m in self.measurements if m.workload in keys),
+            self.only(lambda m: m.workload in keys),
             kernels=kernels,
             searches=tuple(s for s in self.searches if s.workload in keys),
         )
@@ -110,6 +130,17 @@ class Data:
         return counts.most_common(1)[0][0] if counts else ""
 
 
+def must_exist(path: Path) -> Path:
+    """A store that someone named, to be read.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no store {path}; give the path of an outcomes.db")
+    return path
+
+
 def load_data(*paths: Path) -> Data:
     """Read stores; where two hold the same candidate of the same workload, the later one counts.
 
@@ -124,13 +155,12 @@ def load_data(*paths: Path) -> Data:
     for path in paths:
         if path.exists():
             with Store(path, read_only=path == SHIPPED) as store:
-                measurements |= {
-                    (m.workload, m.schedule.id, m.hardware, m.pipeline): m for m in store.measurements()
-                }
+                for m in store.measurements():
+                    place = (m.workload, m.schedule.id, m.hardware, m.pipeline)
+                    measurements[place] = m.measured_after(measurements.get(place))
                 kernels |= {(k.model, k.workload, k.pipeline): k for k in store.kernels()}
                 workloads |= store.workloads()
                 hardware |= store.hardware()
                 searches |= {(s.workload, s.hardware, s.pipeline): s for s in store.searches()}
-    return Data(
-        tuple(measurements.values()), tuple(kernels.values()), workloads, hardware, tuple(searches.values())
-    )
+    rows, uses = tuple(measurements.values()), tuple(kernels.values())
+    return Data(rows, uses, workloads, hardware, tuple(searches.values()), Lineage.of(rows, uses))

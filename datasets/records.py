@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender.vocabulary import Outcome, Schedule
 
@@ -28,6 +28,12 @@ class Measurement:
     seed: int = 0
     run: str = ""
     measured_at: float = 0.0
+
+    def measured_after(self, first: Measurement | None) -> Measurement:
+        """This measurement of a candidate that was measured before: where it came from stays as it was."""
+        if first is None:
+            return self
+        return replace(self, source=first.source, policy=first.policy, donor=first.donor)
 
 
 @dataclass(frozen=True)

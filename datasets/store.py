@@ -153,7 +153,9 @@ class Store:
             return {key: Workload.from_json(json.loads(text)) for key, text in rows}
 
     def add(self, measurement: Measurement) -> None:
-        """Commit one measurement. A second one of the same candidate here replaces the first.
+        """Commit one measurement.
+
+        A second one of the same candidate here replaces the outcome; where it came from stays as it was.
 
         Raises:
             DataError: the disk is full, or the file cannot be written.
@@ -162,7 +164,9 @@ class Store:
             sketch = self._sketch_id(measurement.schedule.sketch)
             outcome = measurement.outcome
             self._db.execute(
-                "INSERT OR REPLACE INTO measurement VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO measurement VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+                "status = excluded.status, reason = excluded.reason, seconds = excluded.seconds, "
+                "load = excluded.load, measured_at = excluded.measured_at",
                 (
                     measurement.workload,
                     measurement.schedule.id,
@@ -233,17 +237,23 @@ class Store:
     def add_all(self, other: Store) -> int:
         """Take over what another store holds and this one does not. Return the measurements added."""
         have = {(m.workload, m.schedule.id, m.hardware, m.pipeline) for m in self.measurements()}
+        known = {(use.model, use.workload, use.pipeline) for use in self.kernels()}
         workloads = other.workloads()
         for hardware in other.hardware().values():
             self.add_hardware(hardware)
-        self.add_kernels((use, workloads[use.workload]) for use in other.kernels())
+        self.add_kernels(
+            (use, workloads[use.workload])
+            for use in other.kernels()
+            if (use.model, use.workload, use.pipeline) not in known and use.workload in workloads
+        )
         new = [
             m for m in other.measurements() if (m.workload, m.schedule.id, m.hardware, m.pipeline) not in have
         ]
         for measurement in new:
             self.add(measurement)
+        finished = {(s.workload, s.hardware, s.pipeline) for s in self.searches()}
         for search in other.searches():
-            if search not in self.searches():
+            if (search.workload, search.hardware, search.pipeline) not in finished:
                 self.finish_search(search)
         return len(new)
 

@@ -17,18 +17,24 @@ from recommender.vocabulary import digest
 
 
 def ranker_without(
-    exclude_models: Collection[str], data: Data, machine: Machine, seed: int, reporter: Reporter
+    exclude_models: Collection[str],
+    data: Data,
+    machine: Machine,
+    seed: int,
+    reporter: Reporter,
+    *,
+    always_train: bool = False,
 ) -> BoostedRanker:
     """The active ranker; with excluded models one that never saw them, trained once and cached.
 
     A model that nothing is known of needs no leaving out, but then the shipped ranker is used: an own one
-    may have seen it elsewhere.
+    may have seen it elsewhere. `always_train` is for data that something else was left out of.
 
     Raises:
         DataError: a ranker is damaged or of other features, or there is nothing to train on.
     """
     in_data = {use.model for use in data.kernels} & set(exclude_models)
-    if not in_data:
+    if not in_data and not always_train:
         return load_ranker(ranker_stem(SHIPPED_NAME if exclude_models else active_name()))[0]
     relevant = sorted((m.workload, m.schedule.id) for m in data.measurements)
     name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, relevant, seed])

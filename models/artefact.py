@@ -10,8 +10,8 @@ from pathlib import Path
 import xgboost
 
 from recommender.errors import DataError
-from recommender.features import FEATURES_HASH
-from recommender.models.boosted import BoostedRanker
+from recommender.features import FEATURE_NAMES, FEATURES_HASH
+from recommender.models.boosted import OBJECTIVES, BoostedRanker
 from recommender.vocabulary import Json
 
 SHIPPED = Path(__file__).parent / "shipped" / "ranker"
@@ -32,6 +32,11 @@ class RankerCard:
     metrics: dict[str, Json] = field(default_factory=dict)
 
 
+def ranker_files(stem: Path) -> tuple[Path, Path]:
+    """The model and the page of a ranker; a name may have dots in it."""
+    return stem.with_name(f"{stem.name}.ubj"), stem.with_name(f"{stem.name}.json")
+
+
 def save_ranker(ranker: BoostedRanker, card: RankerCard, stem: Path) -> None:
     """Write `stem.ubj` and `stem.json`, each complete or not at all; the page comes last.
 
@@ -39,13 +44,13 @@ def save_ranker(ranker: BoostedRanker, card: RankerCard, stem: Path) -> None:
         DataError: they cannot be written.
     """
     partial = stem.with_name(f".{stem.name}-{os.getpid()}.ubj")
-    page = partial.with_suffix(".json")
+    page = stem.with_name(f".{stem.name}-{os.getpid()}.json")
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         ranker.booster_.save_model(partial)
         page.write_text(json.dumps(asdict(card), indent=1, sort_keys=True) + "\n")
-        partial.replace(stem.with_suffix(".ubj"))
-        page.replace(stem.with_suffix(".json"))
+        partial.replace(ranker_files(stem)[0])
+        page.replace(ranker_files(stem)[1])
     except (OSError, xgboost.core.XGBoostError) as exc:
         partial.unlink(missing_ok=True)
         page.unlink(missing_ok=True)
@@ -59,7 +64,7 @@ def load_ranker(stem: Path) -> tuple[BoostedRanker, RankerCard]:
         DataError: missing, damaged, or trained on other features; both hashes are named.
     """
     try:
-        values = json.loads(stem.with_suffix(".json").read_text())
+        values = json.loads(ranker_files(stem)[1].read_text())
         card = RankerCard(**{**values, "exclude_models": tuple(values["exclude_models"])})
     except (OSError, ValueError, TypeError, KeyError) as exc:
         raise DataError(f"no ranker at {stem} ({exc}); run: recommender train") from exc
@@ -68,10 +73,20 @@ def load_ranker(stem: Path) -> tuple[BoostedRanker, RankerCard]:
             f"the ranker {stem} was trained on features {card.features_hash}, but this version has "
             f"{FEATURES_HASH}; run: recommender train"
         )
+    if card.objective not in OBJECTIVES:
+        raise DataError(
+            f"the ranker {stem} has objective {card.objective!r}, but this version knows "
+            f"{', '.join(OBJECTIVES)}; run: recommender train"
+        )
     ranker = BoostedRanker(objective=card.objective)  # type: ignore[arg-type]
     ranker.booster_ = xgboost.Booster()
     try:
-        ranker.booster_.load_model(stem.with_suffix(".ubj"))
+        ranker.booster_.load_model(ranker_files(stem)[0])
     except (xgboost.core.XGBoostError, OSError) as exc:
         raise DataError(f"the ranker {stem} is damaged; run: recommender train") from exc
+    if ranker.booster_.num_features() != len(FEATURE_NAMES):
+        raise DataError(
+            f"the ranker {stem} has {ranker.booster_.num_features()} features, but this version has "
+            f"{len(FEATURE_NAMES)}; run: recommender train"
+        )
     return ranker, card

@@ -12,6 +12,7 @@ from recommender.models.contract import Groups, Matrix, Vector, filled
 
 Objective = Literal["squared-error", "pairwise", "ndcg"]
 _XGBOOST = {"squared-error": "reg:squarederror", "pairwise": "rank:pairwise", "ndcg": "rank:ndcg"}
+OBJECTIVES = tuple(_XGBOOST)
 _RELEVANCE_LEVELS = 31  # NDCG's exponential gain allows no more
 
 

@@ -83,7 +83,8 @@ def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: b
         groups = [i for i, key in enumerate(everything.workloads) if key in judged]
         enough = [g for g in groups if _is_enough(everything.seconds[_transfers(everything, g)])]
         if enough:
-            train = training_set(data, [hardware], pipeline, [model]).without(own)
+            forgotten = data.without_workloads(own) if novel_shapes else data
+            train = training_set(forgotten, [hardware], pipeline, [model]).without(own)
             test = everything.only(np.isin(everything.groups, enough) & everything.is_transfer)
             yield Fold(model, train, test, {key: uses[model, key] for key in own})
 
@@ -117,7 +118,7 @@ def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDAr
         workload=key,
         weight=float(np.min(seconds)) * fold.calls[key],
         candidates=len(seconds),
-        regret=tuple(metrics.regret(predicted, seconds, k) for k in KS),
+        regret=tuple(metrics.capped_regret(predicted, seconds, k) for k in KS),
         invalid=tuple(metrics.invalid_share(predicted, seconds, k) for k in KS),
         recall=tuple(metrics.recall(predicted, seconds, k) for k in KS),
         ndcg=metrics.ndcg(predicted, seconds, 10),

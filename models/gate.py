@@ -66,7 +66,7 @@ def mean_regret(ranker: Ranker, rows: TrainingSet, groups: Collection[int]) -> f
     regrets = []
     for group in groups:
         mask = rows.groups == group
-        regrets.append(min(metrics.regret(ranker.predict(rows.X[mask]), rows.seconds[mask], 1), 63.0))
+        regrets.append(metrics.capped_regret(ranker.predict(rows.X[mask]), rows.seconds[mask], 1))
     return float(np.mean(regrets))
 
 

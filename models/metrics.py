@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
+WORST_REGRET = 63.0
 
 
 def order(scores: Numbers) -> NDArray[np.int64]:
@@ -27,6 +28,11 @@ def best_of_first(scores: Numbers, seconds: Numbers, k: int) -> float:
 def regret(scores: Numbers, seconds: Numbers, k: int) -> float:
     """Best of the k first over best of all, minus 1."""
     return best_of_first(scores, seconds, k) / float(np.min(seconds)) - 1
+
+
+def capped_regret(scores: Numbers, seconds: Numbers, k: int) -> float:
+    """`regret`, but a pick that failed counts as 64 times as slow as the best."""
+    return min(regret(scores, seconds, k), WORST_REGRET)
 
 
 def invalid_share(scores: Numbers, seconds: Numbers, k: int) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from recommender.datasets.layers import data_folder
 from recommender.errors import DataError, UsageError
-from recommender.models.artefact import SHIPPED, RankerCard, load_ranker, save_ranker
+from recommender.models.artefact import SHIPPED, RankerCard, load_ranker, ranker_files, save_ranker
 from recommender.models.boosted import BoostedRanker
 
 SHIPPED_NAME = "shipped"
@@ -26,7 +28,8 @@ def rankers_folder() -> Path:
 
 def ranker_names() -> list[str]:
     """The shipped ranker, then the user's own in alphabetical order."""
-    return [SHIPPED_NAME, *sorted(path.stem for path in rankers_folder().glob("own/[!.]*.json"))]
+    own = rankers_folder().glob("own/[!.]*.json")
+    return [SHIPPED_NAME, *sorted(path.name.removesuffix(".json") for path in own)]
 
 
 def ranker_stem(name: str) -> Path:
@@ -44,7 +47,7 @@ def active_name() -> str:
     """The ranker in use: the shipped one until another was chosen."""
     try:
         name = (rankers_folder() / "active").read_text().strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return SHIPPED_NAME
     return name if name in ranker_names() else SHIPPED_NAME
 
@@ -65,7 +68,9 @@ def use_ranker(name: str) -> None:
 
 def keep_ranker(ranker: BoostedRanker, card: RankerCard) -> str:
     """Keep a trained ranker under a new name made of its date and data; return the name."""
-    name = f"{card.trained_at}-{card.data_digest[:8]}"
+    base = f"{card.trained_at}-{card.data_digest[:8]}"
+    numbered = (f"{base}-{n}" for n in itertools.count(2))
+    name = next(n for n in itertools.chain([base], numbered) if n not in ranker_names())
     save_ranker(ranker, card, rankers_folder() / "own" / name)
     return name
 
@@ -80,8 +85,8 @@ def export_ranker(name: str, archive: Path) -> None:
     stem = ranker_stem(name)
     try:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
-            for suffix in (".json", ".ubj"):
-                target.write(stem.with_suffix(suffix), f"ranker{suffix}")
+            for path in ranker_files(stem):
+                target.write(path, f"ranker{path.suffix}")
     except OSError as exc:
         raise DataError(f"{archive} cannot be written ({exc}); give another place with -o") from exc
 
@@ -99,13 +104,13 @@ def import_ranker(archive: Path, name: str) -> None:
         stem = Path(temporary) / "ranker"
         try:
             with zipfile.ZipFile(archive) as source:
-                for suffix in (".json", ".ubj"):
-                    member = source.getinfo(f"ranker{suffix}")
+                for path in ranker_files(stem):
+                    member = source.getinfo(path.name)
                     if member.file_size > _LARGEST_BYTES:
                         raise DataError(f"{archive} holds more than a ranker; it was not imported")
-                    with source.open(member) as read, stem.with_suffix(suffix).open("wb") as written:
+                    with source.open(member) as read, path.open("wb") as written:
                         shutil.copyfileobj(read, written)
-        except (OSError, KeyError, zipfile.BadZipFile) as exc:
+        except (OSError, KeyError, RuntimeError, zlib.error, zipfile.BadZipFile) as exc:
             raise DataError(
                 f"{archive} is no exported ranker ({exc}); run: recommender models export"
             ) from exc

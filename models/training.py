@@ -62,7 +62,7 @@ class TrainingSet:
 def training_set(
     data: Data, hardware: Collection[Hardware], pipeline: str, exclude_models: Collection[str] = ()
 ) -> TrainingSet:
-    """Encode every measured candidate of every workload that does not come from excluded models.
+    """Encode every measured candidate that does not come from excluded models.
 
     A workload that was measured on several machines makes a group on each.
 
@@ -78,15 +78,14 @@ def training_set(
     by_id = {h.id: h for h in hardware}
     measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for m in data.measurements:
-        if m.hardware in by_id and m.pipeline == pipeline and m.workload in data.workloads:
+        here = m.hardware in by_id and m.pipeline == pipeline and m.workload in data.workloads
+        if here and data.lineage.allowed(m, exclude_models):
             measured[m.workload, m.hardware].append(m)
     libraries: dict[tuple[str, frozenset[str]], list[Donor]] = {}
     parts: list[tuple[Matrix, Vector, np.ndarray]] = []
     keys: list[tuple[str, str]] = []
     for key, id_ in sorted(measured):
         models = frozenset(origins[key])
-        if models and models <= set(exclude_models):
-            continue
         left_out = models | set(exclude_models)
         if (id_, left_out) not in libraries:
             libraries[id_, left_out] = data.donors(by_id[id_], pipeline, left_out)

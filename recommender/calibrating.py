@@ -78,6 +78,8 @@ def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: W
     if not todo:
         return 0
     task = model.task(next(k for k in model.kernels if k.workload.key == workload.key))
+    if workspace.measurer.prepare(task) is not None:
+        return 0
     workspace.measurer.build_all(task, [c.schedule for c in todo])
     best = float("inf")
     for candidate in todo:

@@ -73,7 +73,7 @@ def recommend(
 ) -> None:
     """Find schedules for an ONNX model and compile it with them."""
     from recommender.job import recommend as run_main_job
-    from recommender.report import explanation_lines, kernel_table, latency_lines, report_json
+    from recommender.report import explanation_lines, handed_over, kernel_table, latency_lines, report_json
     from recommender.run import Options
     from recommender.spelling import parse_dim, parse_input_shape
 
@@ -107,7 +107,7 @@ def recommend(
     for line in explanation_lines(report):
         console.print(line, markup=False)
     if report.delivered != "chosen":
-        console.print("the fallback schedules were faster: they are what was handed over")
+        console.print(handed_over(report))
     console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
 
 
@@ -225,16 +225,16 @@ def train(
     from recommender.session import this_machine
 
     machine = this_machine(target, threads)
-    own = store or user_store_path()
-    own_workloads = {m.workload for m in load_data(own).measurements}
+    own = {(m.workload, m.schedule) for m in load_data(store or user_store_path()).measurements}
     data = select_outcomes(
-        load_data(own) if only_mine else load_data(SHIPPED, own),
+        load_data(SHIPPED, store or user_store_path()),
+        only=own if only_mine else None,
         hardware=hardware,
         since=since.timestamp() if since else None,
     )
     result = retrain(
         data,
-        own_workloads,
+        {key for key, _ in own},
         machine,
         exclude_models=exclude_model or [],
         seed=seed,
@@ -272,7 +272,7 @@ def evaluate(
 ) -> None:
     """Judge rankers and library on stored outcomes (the shipped ones by default), one model left out."""
     from recommender import evaluation, results
-    from recommender.datasets.layers import SHIPPED, load_data
+    from recommender.datasets.layers import SHIPPED, load_data, must_exist
 
     reporter = reporter_for(quiet, False)
     if measure:
@@ -282,7 +282,7 @@ def evaluate(
         if output is None:
             raise UsageError("--measure keeps its scores in the results folder; name it with -o")
         score_models(measure, this_machine(), output / "models", top_k=top_k, seed=seed, reporter=reporter)
-    result = evaluation.evaluate(load_data(store or SHIPPED), seed, reporter)
+    result = evaluation.evaluate(load_data(must_exist(store or SHIPPED)), seed, reporter)
     scores = results.model_scores(output) if output else []
     if output:
         results.write(result, output)

@@ -84,10 +84,10 @@ def export_store(
     store: StorePath = None,
 ) -> None:
     """Write all your own measurements into one file, which `--store` or a colleague can read."""
-    from recommender.datasets.layers import user_store_path
+    from recommender.datasets.layers import must_exist, user_store_path
     from recommender.datasets.store import Store
 
-    with Store(store or user_store_path()) as opened:
+    with Store(must_exist(store or user_store_path())) as opened:
         opened.copy_to(output)
     print(output)
 
@@ -102,7 +102,7 @@ def add(
     from recommender.datasets.layers import user_store_path
     from recommender.datasets.store import Store
 
-    with Store(other, read_only=True) as source, Store(store or user_store_path()) as opened:
+    with Store(must_exist(other), read_only=True) as source, Store(store or user_store_path()) as opened:
         print(f"{opened.add_all(source)} measurements added")
 
 
@@ -110,10 +110,10 @@ def add(
 @guarded
 def prune(target: TargetOption = "host", threads: Threads = None, store: StorePath = None) -> None:
     """Drop your own measurements that no run can use any more: those of other pipelines."""
-    from recommender.datasets.layers import user_store_path
+    from recommender.datasets.layers import must_exist, user_store_path
     from recommender.datasets.store import Store
     from recommender.session import this_machine
 
     machine = this_machine(target, threads)
-    with Store(store or user_store_path()) as opened:
+    with Store(must_exist(store or user_store_path())) as opened:
         print(f"{opened.drop_other_pipelines(machine.pipeline)} measurements dropped")

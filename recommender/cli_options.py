@@ -27,7 +27,7 @@ TargetOption = Annotated[
     str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="threads to run with [default: all cores]")]
-Seed = Annotated[int, typer.Option("--seed", help="for everything that draws at random")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="for everything that draws at random")]
 Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude-model", help="leave out all that came from this model; repeatable"),

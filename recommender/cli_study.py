@@ -35,14 +35,14 @@ def study(
         from recommender.studies.table import Backend
     except ImportError as exc:
         raise SetupError(f"studies need {exc.name}; run: pip install '.[study]' (in the repository)") from exc
-    from recommender.datasets.layers import SHIPPED, load_data
+    from recommender.datasets.layers import SHIPPED, load_data, must_exist
 
     if backend not in ("loky", "threading", "dask"):
         raise UsageError(f"--backend is loky, threading or dask, but got {backend}")
     if backend == "dask" and find_spec("distributed") is None:
         raise SetupError("--backend dask needs a package; run: pip install 'dask[distributed]'")
     names = [s for s in SUBJECTS if s != "hardware"] if subjects == ["all"] else subjects
-    data = load_data(store or SHIPPED)
+    data = load_data(must_exist(store or SHIPPED))
     given = StudyInput(data.of_models(model) if model else data, seed, jobs, cast(Backend, backend))
     with reporter_for(quiet, False).steps("studying", len(names)) as steps:
         for name in names:

@@ -113,11 +113,14 @@ def _draw(candidates: Sequence[Candidate], n: int, rng: np.random.Generator) -> 
 def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], workspace: Workspace) -> int:
     kept = workspace.kept(kernel.workload.key)
     done = {m.schedule.id for m in kept}
-    todo = [candidate for candidate in chosen if candidate.schedule.id not in done]
+    collected = sum(m.source == "collect" for m in kept)
+    todo = [c for c in chosen if c.schedule.id not in done][: max(len(chosen) - collected, 0)]
     if not todo:
         return 0
     best = min((m.outcome.median_seconds for m in kept), default=float("inf"))
     task = model.task(kernel)
+    if workspace.measurer.prepare(task) is not None:
+        return 0
     workspace.measurer.build_all(task, [candidate.schedule for candidate in todo])
     for candidate in todo:
         rule = TimingRule(loser_seconds=_LOSER_RATIO * best)

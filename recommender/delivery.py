@@ -17,7 +17,7 @@ from recommender.harness.latency import Latency
 from recommender.report import KernelReport, Report, markdown, report_json
 from recommender.run import Choice, Options, Run
 from recommender.session import Machine, PreparedModel
-from recommender.vocabulary import Json, Schedule
+from recommender.vocabulary import Json, Outcome, Schedule
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
@@ -67,6 +67,8 @@ class OutputFolder:
         path = output or Path(f"{Path(model).stem}.rec")
         if path.exists() and not force:
             raise OutputError(f"{path} exists; give another folder with -o, or --force to replace it")
+        if path.exists() and not _is_ours(path):
+            raise OutputError(f"{path} was not written by recommend and stays; give another folder with -o")
         parent = path.absolute().parent
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputError(f"{parent} is not a folder that can be written; give another with -o")
@@ -85,11 +87,21 @@ class OutputFolder:
         """Move a complete folder into place."""
         try:
             if self.path.exists():
-                shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
+                shutil.rmtree(self.path)
             staged.chmod(0o755)
             staged.replace(self.path)
         except OSError as exc:
             raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
+
+
+def _ran(outcome: Outcome | None) -> bool:
+    """Whether a schedule may be compiled into a model: it ran, or was not tried."""
+    return outcome is None or outcome.ok
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder may be replaced: one that `recommend` wrote, or an empty one."""
+    return path.is_dir() and (not any(path.iterdir()) or (path / "report.json").is_file())
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -142,7 +154,9 @@ def deliver(
 def _wanted(choices: Sequence[Choice], baselines: Sequence[str]) -> dict[str, dict[str, Schedule]]:
     wanted: dict[str, dict[str, Schedule]] = {
         "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
-        "fallback": {c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices},
+        "fallback": {
+            c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices if _ran(c.fallback)
+        },
     }
     return {**wanted, "untuned": {}} if "untuned" in baselines else wanted
 
@@ -185,6 +199,7 @@ def _report(
         kernels=tuple(_kernel_report(choice) for choice in choices),
         latencies=latencies,
         delivered=delivered,
+        tolerance=TOLERANCE,
     )
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recommender.datasets.foreign import ForeignRecord, read_records, read_workloads
+from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.datasets.records import KernelUse
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.progress import Reporter
-from recommender.vocabulary import Candidate, Workload
+from recommender.session import Machine
+from recommender.vocabulary import Candidate, Schedule, Workload
 from recommender.workspace import Workspace
 
 PER_WORKLOAD = 8
@@ -33,6 +35,25 @@ class ImportSummary:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is measured here already keeps the lineage that it has."""
+
+    workloads: frozenset[str]
+    schedules: frozenset[tuple[str, Schedule]]
+
+    @classmethod
+    def of(cls, data: Data, machine: Machine) -> _Known:
+        """All that is known on a machine."""
+        here = (machine.hardware.id, machine.pipeline)
+        return cls(
+            frozenset(use.workload for use in data.kernels),
+            frozenset(
+                (m.workload, m.schedule) for m in data.measurements if (m.hardware, m.pipeline) == here
+            ),
+        )
+
+
 def import_database(folder: Path, origin: str, workspace: Workspace, reporter: Reporter) -> ImportSummary:
     """Import a MetaSchedule work directory; its kernels count as those of a model called `origin`.
 
@@ -40,10 +61,11 @@ def import_database(folder: Path, origin: str, workspace: Workspace, reporter: R
         DataError: `folder` is no MetaSchedule work directory.
     """
     modules, summary = read_workloads(folder), ImportSummary()
+    known = _Known.of(load_data(SHIPPED, workspace.store.path), workspace.machine)
     by_workload = _usable_records(folder, len(modules), summary)
     with reporter.steps("importing", len(by_workload)) as steps:
         for index in sorted(by_workload):
-            _import_workload(modules[index], by_workload[index], origin, workspace, summary)
+            _import_workload(modules[index], by_workload[index], origin, workspace, known, summary)
             steps.advance(f"workload {index}")
     return summary
 
@@ -73,6 +95,7 @@ def _import_workload(
     records: Sequence[ForeignRecord],
     origin: str,
     workspace: Workspace,
+    known: _Known,
     summary: ImportSummary,
 ) -> None:
     described = _describe(module_json, workspace)
@@ -80,13 +103,17 @@ def _import_workload(
         summary.reasons[described] += len(records)
         return
     workload, task = described
-    use = KernelUse(origin, workload.key, f"imported_{workload.key[:8]}", 1, workspace.machine.pipeline)
     workspace.store.add_hardware(workspace.machine.hardware)
-    workspace.store.add_kernels([(use, workload)])
+    if workload.key not in known.workloads:  # else it stays one of the models that it is known from
+        use = KernelUse(origin, workload.key, f"imported_{workload.key[:8]}", 1, workspace.machine.pipeline)
+        workspace.store.add_kernels([(use, workload)])
     for record in records:
         assert record.schedule is not None
         if record.schedule.sketch not in workload.sketches:
             summary.reasons["no sketch of this structure here"] += 1
+            continue
+        if (workload.key, record.schedule) in known.schedules:
+            summary.reasons["measured already"] += 1
             continue
         outcome = workspace.measurer.measure(task, record.schedule)
         workspace.keep(Candidate(workload, record.schedule, "import"), outcome, origin)

@@ -62,22 +62,23 @@ def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) ->
     """
     options = run.options
     if not options.measure:
-        return [Choice(r, r.candidates[0], None, None) for r in ranked]
+        return [Choice(r, first_that_replays(r, model), None, None) for r in ranked]
     choices = []
     with (
         open_workspace(run.machine, options.store, "recommend", options.seed) as workspace,
         run.reporter.steps("measuring", len(ranked)) as steps,
     ):
         workspace.register(model)
-        bench = _KernelBench(model, workspace, options.top_k)
+        bench = _KernelBench(model, workspace, options.top_k, run.reporter)
         for r in ranked:
             choices.append(Choice(r, r.fallback, None, None) if run.is_late else bench.choose(r))
             steps.advance(r.kernel.name)
     if not any(choice.best for choice in choices):
         reasons = [t.outcome.reason for c in choices for t in c.tried if t.outcome.reason]
         raise NothingMeasuredError(
-            f"no candidate could be measured ({reasons[0] if reasons else 'no time was left'}); "
-            "run: recommender doctor"
+            f"no candidate could be measured ({reasons[0]}); run: recommender doctor"
+            if reasons
+            else "no time was left to measure anything; give a larger --budget-seconds"
         )
     _say_if_busy(choices, run)
     return choices
@@ -90,6 +91,20 @@ def _say_if_busy(choices: Sequence[Choice], run: Run) -> None:
             f"something else kept {median(loads):.1f} of {run.machine.threads} cores busy meanwhile: times "
             "are unsure, and fallbacks were kept where it mattered; run it again on a quiet machine"
         )
+
+
+def first_that_replays(ranked: Ranked, model: PreparedModel) -> Candidate:
+    """The best predicted candidate that TVM can replay: what is trusted without being measured."""
+    from recommender.compiler.sketches import ReplayError
+
+    space = model.spaces[ranked.kernel.workload.key]
+    for candidate in ranked.candidates:
+        try:
+            space.replay(candidate.schedule)
+        except ReplayError:
+            continue
+        return candidate
+    return ranked.fallback
 
 
 def beats(winner: Outcome, incumbent: Outcome) -> bool:
@@ -105,10 +120,14 @@ class _KernelBench:
     model: PreparedModel
     workspace: Workspace
     top_k: int
+    reporter: Reporter
 
     def choose(self, ranked: Ranked) -> Choice:
         """The fastest of the fallback and the top k, judged on a second bank of times."""
         task = self.model.task(ranked.kernel)
+        if (problem := self.workspace.measurer.prepare(task)) is not None:
+            self.reporter.say(f"{ranked.kernel.name} cannot be measured and keeps its fallback ({problem})")
+            return Choice(ranked, ranked.fallback, None, None)
         first = ranked.candidates[: self.top_k]
         measurer = self.workspace.measurer
         measurer.build_all(task, [ranked.fallback.schedule, *(c.schedule for c in first)])
@@ -145,6 +164,8 @@ class _KernelBench:
         base, best = self.workspace.measurer.compare(
             task, [ranked.fallback.schedule, winner.candidate.schedule], _FINAL
         )
+        if not (base.ok and best.ok):  # the machine failed, not the candidates: they ran a moment ago
+            return Choice(ranked, ranked.fallback, fallback, fallback, tried)
         if not beats(best, base):
             return Choice(ranked, ranked.fallback, base, base, tried)
         return Choice(ranked, winner.candidate, base, best, tried)

@@ -17,8 +17,9 @@ from typing import TypeAlias
 
 from recommender.builds import compare_builds, compile_builds
 from recommender.datasets.layers import SHIPPED, Data, load_data
+from recommender.errors import UsageError
 from recommender.harness.latency import Latency
-from recommender.job import measure_kernels
+from recommender.job import first_that_replays, measure_kernels
 from recommender.progress import Reporter
 from recommender.ranking import gather_knowledge, rank_kernel
 from recommender.run import Choice, Clock, Options, Ranked, Run
@@ -45,12 +46,18 @@ def score_models(
     """Score every model that `folder` has no file of yet, novel shapes only.
 
     Raises:
+        UsageError: the library does not know a model.
         RecommenderError: a model cannot be prepared, measured or verified.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = load_data(SHIPPED)
+    known = {use.model for use in data.kernels}
     for name in names:
         path = folder / f"{name}.json"
+        if name not in known:
+            raise UsageError(
+                f"--measure takes models of the library ({', '.join(sorted(known))}), not {name}"
+            )
         if path.exists():
             reporter.say(f"{name}: scored already, in {path}")
             continue
@@ -67,14 +74,14 @@ def score_models(
 def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
     model = prepare_named(name, run.machine)
     run.clock.lap("import")
-    knowledge = gather_knowledge(run)
+    knowledge = gather_knowledge(run, forget={kernel.workload.key for kernel in model.kernels})
     run.clock.lap("knowledge")  # training without the model belongs to the experiment, not to a run
-    ranked = [rank_kernel(k, knowledge.unaware_of(k.workload), run.machine) for k in model.kernels]
+    ranked = [rank_kernel(kernel, knowledge, run.machine) for kernel in model.kernels]
     run.clock.lap("rank")
     choices = measure_kernels(model, ranked, run)
     run.clock.lap("measure")
     searched = stored_searches(data, model, run.machine)
-    wanted = _wanted(ranked, choices, searched)
+    wanted = _wanted(model, ranked, choices, searched)
     builds = compile_builds(scratch, model, wanted, run)
     latencies = compare_builds(builds, model, run, budget_seconds=_BUDGET_SECONDS, time_reference=True)
     return _json(name, run, choices, searched, latencies)
@@ -97,13 +104,15 @@ def stored_searches(data: Data, model: PreparedModel, machine: Machine) -> Searc
     )
 
 
-def _wanted(ranked: Sequence[Ranked], choices: Sequence[Choice], searched: Searched) -> dict[str, Schedules]:
+def _wanted(
+    model: PreparedModel, ranked: Sequence[Ranked], choices: Sequence[Choice], searched: Searched
+) -> dict[str, Schedules]:
     """The schedules of every build; kernels that were never searched keep the fallback when tuned."""
     fallback = {r.kernel.workload.key: r.fallback.schedule for r in ranked}
     wanted: dict[str, Schedules] = {
         "untuned": {},
         "fallback": fallback,
-        "unmeasured": {r.kernel.workload.key: r.candidates[0].schedule for r in ranked},
+        "unmeasured": {r.kernel.workload.key: first_that_replays(r, model).schedule for r in ranked},
         "transferred": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
         "tuned": {**fallback, **searched.best},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from recommender.models.active import ranker_without
 from recommender.models.boosted import BoostedRanker
 from recommender.run import Ranked, Run
 from recommender.session import Machine
-from recommender.vocabulary import Candidate, Donor, Kernel, Workload
+from recommender.vocabulary import Candidate, Donor, Kernel
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,20 @@ class Knowledge:
     donors: Sequence[Donor]
     ranker: BoostedRanker
 
-    def unaware_of(self, workload: Workload) -> Knowledge:
-        """The same without donors of this very workload: how novel shapes are judged."""
-        return Knowledge([d for d in self.donors if d.workload.key != workload.key], self.ranker)
 
-
-def gather_knowledge(run: Run) -> Knowledge:
+def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
     """The library and the ranker for a run, from shipped data with the user's own over it.
+
+    What was measured of the workloads to `forget`, and what descends from it, is left out: so are
+    novel shapes judged.
 
     Raises:
         DataError: the library is empty, or made for another target.
     """
     machine, options = run.machine, run.options
     data = load_data(SHIPPED, options.store or user_store_path())
+    if forget:
+        data = data.without_workloads(forget)
     donors = data.donors(machine.hardware, machine.pipeline, options.exclude_models)
     if not donors:
         raise _no_donors(data, machine)
@@ -49,7 +50,9 @@ def gather_knowledge(run: Run) -> Knowledge:
     unknown = set(options.exclude_models) - {use.model for use in data.kernels}
     if unknown:
         run.reporter.say(f"nothing is known of {', '.join(sorted(unknown))}: there is nothing to leave out")
-    ranker = ranker_without(options.exclude_models, data, machine, options.seed, run.reporter)
+    ranker = ranker_without(
+        options.exclude_models, data, machine, options.seed, run.reporter, always_train=bool(forget)
+    )
     return Knowledge(donors, ranker)
 
 
@@ -76,6 +79,11 @@ def _distinct(candidates: list[Candidate]) -> list[Candidate]:
 def _no_donors(data: Data, machine: Machine) -> DataError:
     if not data.measurements:
         return DataError("the library is empty; run: recommender tune --cold MODEL")
+    if any(m.hardware == machine.hardware.id for m in data.measurements):
+        return DataError(
+            f"the library has nothing left for {machine.hardware.id} with pipeline {machine.pipeline}; leave "
+            "out fewer models, or run: recommender tune --cold MODEL"
+        )
     known = sorted({m.hardware for m in data.measurements})
     return DataError(
         f"the library has nothing that {machine.hardware.id} could use (it has {', '.join(known)}); "

@@ -73,6 +73,7 @@ class Report:
     kernels: tuple[KernelReport, ...]
     latencies: dict[str, Latency] = field(default_factory=dict)
     delivered: str = "chosen"
+    tolerance: float = 1e-4
 
     @property
     def total_seconds(self) -> float:
@@ -206,6 +207,15 @@ def latency_lines(report: Report) -> list[str]:
     return lines
 
 
+def handed_over(report: Report) -> str:
+    """Why the build with fallback schedules was handed over."""
+    if report.latencies["chosen"].difference > report.tolerance:
+        return (
+            "the recommended build computes something else: the one with fallback schedules was handed over"
+        )
+    return "the build with fallback schedules was faster, and was handed over"
+
+
 def explanation_lines(report: Report) -> list[str]:
     """Why each schedule was chosen, the most expensive kernels first."""
     kernels = sorted((k for k in report.kernels if k.explanation), key=_kernel_seconds, reverse=True)
@@ -227,6 +237,6 @@ def markdown(report: Report) -> str:
         )
     latency = [f"    {line}" for line in latency_lines(report)]
     if report.delivered != "chosen":
-        latency.append("    the build with fallback schedules was faster: it is what was handed over")
+        latency.append(f"    {handed_over(report)}")
     why = [f"    {line}" for line in explanation_lines(report)]
     return "\n".join([head, *rows, "", *latency, "", *why, ""])

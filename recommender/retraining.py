@@ -14,6 +14,7 @@ from recommender.models.registry import active_name, ranker_stem
 from recommender.models.training import TrainingSet, describe_ranker, fit_ranker, training_set
 from recommender.progress import Reporter
 from recommender.session import Machine
+from recommender.vocabulary import Schedule
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,29 @@ class Retrained:
     verdict: Verdict
 
 
-def select_outcomes(data: Data, *, hardware: str | None = None, since: float | None = None) -> Data:
-    """Only outcomes of one hardware id, or measured since a time in seconds since 1970.
+def select_outcomes(
+    data: Data,
+    *,
+    only: Collection[tuple[str, Schedule]] | None = None,
+    hardware: str | None = None,
+    since: float | None = None,
+) -> Data:
+    """Outcomes of some candidates, of one hardware id, or measured since a time in seconds since 1970.
 
     Raises:
         DataError: there are none.
     """
-    kept = tuple(
-        m
-        for m in data.measurements
-        if (hardware is None or m.hardware == hardware) and (since is None or m.measured_at >= since)
+    kept = data.only(
+        lambda m: (
+            (only is None or (m.workload, m.schedule) in only)
+            and (hardware is None or m.hardware == hardware)
+            and (since is None or m.measured_at >= since)
+        )
     )
-    if not kept:
+    if not kept.measurements:
         known = ", ".join(sorted(data.hardware)) or "none"
         raise DataError(f"no outcomes are left to train on; hardware with outcomes: {known}")
-    return replace(data, measurements=kept)
+    return kept
 
 
 def retrain(

@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 
 from recommender.datasets.records import Measurement, Search
+from recommender.errors import NothingMeasuredError
+from recommender.harness.client import WorkerFailure
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, rank_kernel
 from recommender.session import PreparedModel
@@ -30,7 +32,11 @@ def tune(
 ) -> int:
     """Spend `trials` on every kernel that has not had them yet. Return the number of trials spent.
 
-    With knowledge, searches start warm, and are stored as such.
+    With knowledge, searches start warm, and are stored as such. A kernel that the worker cannot take is
+    reported and left out.
+
+    Raises:
+        NothingMeasuredError: not one kernel could be searched.
     """
     for model in models:
         workspace.register(model)
@@ -38,12 +44,18 @@ def tune(
     work = [
         (model, kernel) for model in models for kernel in model.kernels if tuner.spent_on(kernel) < trials
     ]
-    spent = 0
+    spent = failed = 0
     with reporter.steps("tuning", len(work)) as steps:
         for model, kernel in work:
             if tuner.spent_on(kernel) < trials:  # another model may have asked for it meanwhile
-                spent += tuner.search(model, kernel)
+                try:
+                    spent += tuner.search(model, kernel)
+                except WorkerFailure as exc:
+                    failed += 1
+                    reporter.say(f"{model.name} {kernel.name}: the search was given up ({exc})")
             steps.advance(f"{model.name} {kernel.name}")
+    if work and failed == len(work):
+        raise NothingMeasuredError("no kernel could be searched; run: recommender doctor")
     return spent
 
 
@@ -81,7 +93,8 @@ class _Tuner:
         task = model.task(kernel)
         if self._knowledge is not None:
             warm = self._first_ranked(kernel)
-            lineage = ",".join(sorted({c.donor.id for c in warm if c.donor})) or None
+            before_ids = {d for m in self._own_trials(key) if m.donor for d in m.donor.split(",")}
+            lineage = ",".join(sorted(before_ids | {c.donor.id for c in warm if c.donor})) or None
             workspace.measurer.build_all(task, [c.schedule for c in warm if c.schedule not in known])
             for candidate in warm:
                 if candidate.schedule not in known:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from recommender.datasets.layers import user_store_path
 from recommender.datasets.records import KernelUse, Measurement
 from recommender.datasets.store import Store
+from recommender.errors import SetupError
+from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Measurer
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Candidate, Outcome
@@ -70,9 +72,11 @@ def open_workspace(machine: Machine, store: Path | None, source: str, seed: int 
 
     Raises:
         DataError: the store cannot be used.
+        SetupError: no worker process can be started.
     """
-    with (
-        Store(store or user_store_path()) as opened,
-        Measurer(machine.target, machine.threads) as measurer,
-    ):
+    with Store(store or user_store_path()) as opened, ExitStack() as stack:
+        try:
+            measurer = stack.enter_context(Measurer(machine.target, machine.threads))
+        except WorkerFailure as exc:
+            raise SetupError(f"no worker can be started ({exc}); run: recommender doctor") from exc
         yield Workspace(machine, opened, measurer, source, seed)

@@ -93,7 +93,11 @@ class Bench:
 
     def describe(self, module_json: str) -> Workload | None:
         """Describe a module of unknown origin; None if it could reach beyond its own buffers."""
-        module: IRModule = tvm.ir.load_json(module_json)
+        module = tvm.ir.load_json(module_json)
+        if not isinstance(module, IRModule) or [v.name_hint for v in module.get_global_vars()] != ["main"]:
+            raise ValueError("a workload is a module with one function, main")
+        if not isinstance(module["main"], tvm.tirx.PrimFunc):
+            raise ValueError("a workload's main is a TIR function")
         if calls_outside(module):
             return None
         return describe_workload(module, DesignSpace.of(module, self.target).sketches)

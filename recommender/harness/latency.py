@@ -6,6 +6,7 @@ still spin, ONNX Runtime takes 15 ms for mobilenet_v2 instead of 4.1 (docs/decis
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from statistics import median
 
 import numpy as np
 
-from recommender.harness.client import CallFailed, WorkerClient
+from recommender.harness.client import CallFailed, WorkerClient, WorkerFailure
 from recommender.harness.contestant import Array
 from recommender.vocabulary import ModelInput
 
@@ -59,7 +60,7 @@ def compare_models(
     Without a budget nothing is timed. ONNX Runtime appears under the name "ort" if it is to be timed.
 
     Raises:
-        WorkerFailure: a model cannot be opened or run.
+        WorkerFailure: ONNX Runtime cannot run the model, or a build died while it was timed.
     """
     with ExitStack() as stack:
         reference = stack.enter_context(WorkerClient(threads))
@@ -69,13 +70,17 @@ def compare_models(
         arrays, expected = _reference(reference, onnx_path, inputs, threads)
         differences = {REFERENCE: 0.0}
         for name, client in clients.items():
-            outputs = client.call(
-                "open_library", str(libraries[name].absolute()), arrays, timeout_seconds=_OPEN_SECONDS
-            )
-            differences[name] = worst_difference(outputs, expected)
+            try:
+                outputs = client.call(
+                    "open_library", str(libraries[name].absolute()), arrays, timeout_seconds=_OPEN_SECONDS
+                )
+                differences[name] = worst_difference(outputs, expected)
+            except WorkerFailure:  # a build that cannot be run is as wrong as can be, and ends no run
+                differences[name] = math.inf
         if time_reference:
             clients[REFERENCE] = reference
-        seconds = _take_turns(clients, budget_seconds) if budget_seconds else {}
+        able = {name: client for name, client in clients.items() if differences[name] < math.inf}
+        seconds = _take_turns(able, budget_seconds) if budget_seconds else {}
         return {name: Latency(tuple(seconds.get(name, ())), differences[name]) for name in clients}
 
 

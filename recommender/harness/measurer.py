@@ -69,6 +69,17 @@ class Measurer:
         """End the worker."""
         self._client.kill()
 
+    def prepare(self, task: Task) -> str | None:
+        """Load a kernel and compute its reference; return why that cannot be done, or None.
+
+        Candidates of a kernel that cannot be loaded are not to blame, and must not be measured.
+        """
+        try:
+            self._load(task)
+        except WorkerFailure as exc:
+            return str(exc)
+        return None
+
     def measure(self, task: Task, schedule: Schedule, rule: TimingRule | None = None) -> Outcome:
         """Build, check and time one schedule. It stays built until `unload`."""
         try:
@@ -197,7 +208,8 @@ class Measurer:
         """Free what the worker holds of a task."""
         alive = self._client.is_running and self._generation == self._client.generation
         if alive and task.key in self._held:
-            self._client.call("unload", task.key, timeout_seconds=self._limits.time_seconds)
+            with contextlib.suppress(WorkerFailure):  # a worker that dies of it has freed it too
+                self._client.call("unload", task.key, timeout_seconds=self._limits.time_seconds)
         self._held.pop(task.key, None)
 
     def _open(self) -> None:

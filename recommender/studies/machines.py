@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommender.errors import UsageError
+from recommender.errors import DataError, UsageError
 from recommender.models import metrics
 from recommender.models.training import training_set
 from recommender.studies.common import ranker_of, said, usable
@@ -14,7 +14,8 @@ from recommender.vocabulary import Json
 
 def study_hardware(given: StudyInput) -> Study:
     """What outcomes of other machines are worth for one: trained on its own, on others', on both."""
-    machines = sorted({m.hardware for m in given.data.measurements if m.pipeline == given.pipeline})
+    here = given.hardware.id
+    machines = sorted({m.hardware for m in given.data.measurements if m.pipeline == given.pipeline} | {here})
     if len(machines) < 2:
         raise UsageError(
             f"the outcomes are all of {machines[0]}; measure elsewhere (recommender calibrate), or take "
@@ -45,12 +46,16 @@ def _hardware_row(given: StudyInput, target: str, source: str, machines: list[st
         train = everything.without(set(part))
         groups = [g for g, m in enumerate(train.machines) if m in wanted]
         train = usable(train.only(np.isin(train.groups, groups)))
+        if not len(train.y):
+            continue
         ranker = ranker_of("xgboost", given.seed).fit(train.X, train.y, train.groups)
         for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):
             mask = everything.groups == g
             if machine == target and key in set(part) and np.isfinite(everything.seconds[mask]).sum() >= 3:
                 score = ranker.predict(everything.X[mask])
-                regrets.append(min(metrics.regret(score, everything.seconds[mask], 1), 63.0))
+                regrets.append(metrics.capped_regret(score, everything.seconds[mask], 1))
+    if not regrets:
+        raise DataError(f"too few candidates were measured on {target}; run there: recommender calibrate")
     low, high = metrics.bootstrap_interval(regrets)
     return {
         "case": f"{target}, {source}",

@@ -84,6 +84,6 @@ def _frontier(name: str, seed: int, fold: Fold) -> tuple[np.ndarray, np.ndarray]
     for group in np.unique(fold.test.groups):
         mask = fold.test.groups == group
         seconds, predicted = fold.test.seconds[mask], ranker.predict(fold.test.X[mask])
-        regrets.append([min(metrics.regret(predicted, seconds, k), 63.0) for k in _BUDGETS])
+        regrets.append([metrics.capped_regret(predicted, seconds, k) for k in _BUDGETS])
         weights.append(float(np.min(seconds)) * fold.calls[fold.test.workloads[group]])
     return np.array(regrets), np.array(weights)

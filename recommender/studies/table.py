@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
 from recommender.datasets.layers import Data
 from recommender.errors import DataError
@@ -60,8 +60,13 @@ class StudyInput:
 
     def spread(self, work: Callable[..., T], arguments: Iterable[tuple[object, ...]]) -> list[T]:
         """Call `work` with each of the arguments, in parallel, results in order."""
-        parallel = Parallel(n_jobs=self.jobs, backend=self.backend)
-        return list(parallel(delayed(work)(*a) for a in arguments))
+        calls = [delayed(work)(*a) for a in arguments]
+        if self.backend != "dask":
+            return list(Parallel(n_jobs=self.jobs, backend=self.backend)(calls))
+        from distributed import Client
+
+        with Client(n_workers=self.jobs, threads_per_worker=1), parallel_config("dask"):
+            return list(Parallel()(calls))
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def _cell(value: Json) -> str:
 
 def regret_row(scores: list[KernelScore], index: int) -> tuple[float, float, float]:
     """Time-weighted regret in percent at one of `crossval.KS`, with its 95 % interval over kernels."""
-    regrets = np.array([min(s.regret[index], 63.0) for s in scores])
+    regrets = np.array([s.regret[index] for s in scores])
     weights = np.array([s.weight for s in scores])
     low, high = bootstrap_interval(regrets.tolist(), weights.tolist())
     return 100 * float(np.average(regrets, weights=weights)), 100 * low, 100 * high

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recommender.datasets.library import PER_WORKLOAD, build_library
+from recommender.datasets.lineage import Lineage
 from recommender.datasets.records import KernelUse, Measurement
 from recommender.vocabulary import Donor, Outcome, Schedule, Status
 from tests.datasets.test_store import HARDWARE, SKETCH, measurement
@@ -24,8 +25,9 @@ def timed(workload: str, inner: int, seconds: float, donor: str | None = None) -
 
 
 def library(*measurements: Measurement, exclude: tuple[str, ...] = ()) -> list[Donor]:
+    lineage = Lineage.of(measurements, KERNELS)
     return build_library(
-        measurements, KERNELS, WORKLOADS, hardware=HARDWARE.id, pipeline="p", exclude_models=exclude
+        measurements, WORKLOADS, lineage, hardware=HARDWARE.id, pipeline="p", exclude_models=exclude
     )
 
 

@@ -1,0 +1,73 @@
+"""Where schedules come from: the models of their own kernel and of every donor that they descend from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from recommender.datasets.records import KernelUse, Measurement
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The donors of every measured schedule ("workload/schedule"), and the models of every workload.
+
+    It is made from everything that is known, whatever the hardware or outcome, before anything is left
+    out: a chain must not end where one of its links was filtered away.
+    """
+
+    parents: Mapping[str, frozenset[str]]
+    origins: Mapping[str, frozenset[str]]
+    _found: dict[tuple[str, str | None], frozenset[str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @classmethod
+    def of(cls, measurements: Iterable[Measurement], kernels: Iterable[KernelUse]) -> Lineage:
+        """The lineage of all measurements."""
+        parents: dict[str, set[str]] = defaultdict(set)
+        for m in measurements:
+            if m.donor:
+                parents[f"{m.workload}/{m.schedule.id}"].update(m.donor.split(","))
+        models: dict[str, set[str]] = defaultdict(set)
+        for use in kernels:
+            models[use.workload].add(use.model)
+        return cls(_frozen(parents), _frozen(models))
+
+    def workloads(self, measurement: Measurement) -> frozenset[str]:
+        """Keys of the measurement's own workload and of those that its schedule descends from."""
+        start = f"{measurement.workload}/{measurement.schedule.id}"
+        place = (start, measurement.donor)
+        if place not in self._found:
+            given = measurement.donor.split(",") if measurement.donor else []
+            self._found[place] = self._reachable([start, *given])
+        return self._found[place]
+
+    def _reachable(self, waiting: list[str]) -> frozenset[str]:
+        seen, found = set(waiting), set()
+        while waiting:
+            current = waiting.pop()
+            found.add(current.partition("/")[0])
+            new = sorted(self.parents.get(current, frozenset()) - seen)
+            seen.update(new)
+            waiting += new
+        return frozenset(found)
+
+    def models(self, measurement: Measurement) -> frozenset[str]:
+        """All models that a measurement's schedule owes something to."""
+        return frozenset().union(*(self.origins.get(key, frozenset()) for key in self.workloads(measurement)))
+
+    def allowed(self, measurement: Measurement, excluded: Collection[str]) -> bool:
+        """Whether no workload in its line belongs to excluded models only.
+
+        A workload that nothing is known of any more is not allowed where anything is excluded.
+        """
+        left_out = frozenset(excluded)
+        if not left_out:
+            return True
+        return all(self.origins.get(key, frozenset()) - left_out for key in self.workloads(measurement))
+
+
+def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
+    return {key: frozenset(values) for key, values in sets.items()}
