@@ -99,7 +99,7 @@ def add(
     store: StorePath = None,
 ) -> None:
     """Add another store's measurements to your own; where both measured the same, yours stay."""
-    from recommender.datasets.layers import user_store_path
+    from recommender.datasets.layers import must_exist, user_store_path
     from recommender.datasets.store import Store
 
     with Store(must_exist(other), read_only=True) as source, Store(store or user_store_path()) as opened:

@@ -78,6 +78,37 @@ def test_a_name_cannot_lead_out_of_the_folder(ranker: BoostedRanker, tmp_path: P
         registry.import_ranker(tmp_path / "r.zip", name)
 
 
+def test_names_with_dots_stay_apart(ranker: BoostedRanker, tmp_path: Path) -> None:
+    registry.export_ranker(registry.keep_ranker(ranker, card()), tmp_path / "r.zip")
+    for name in ("v1", "v1.2"):
+        registry.import_ranker(tmp_path / "r.zip", name)
+    assert registry.ranker_names()[-2:] == ["v1", "v1.2"]
+    registry.use_ranker("v1.2")
+    assert registry.active_name() == "v1.2"
+
+
+def test_a_second_ranker_of_a_day_gets_a_name_of_its_own(ranker: BoostedRanker) -> None:
+    names = [registry.keep_ranker(ranker, card()) for _ in range(3)]
+    assert len(set(names)) == 3
+    assert set(names) < set(registry.ranker_names())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"objective": "sorcery"}, "sorcery"), ({"features_hash": "x"}, "features x")]
+)
+def test_a_page_that_does_not_fit_is_refused(
+    ranker: BoostedRanker, changes: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load_ranker(registry.ranker_stem(registry.keep_ranker(ranker, card(**changes))))
+
+
+def test_a_booster_of_other_features_is_refused() -> None:
+    narrow = BoostedRanker(rounds=2).fit(np.eye(6, 3, dtype=np.float32), np.arange(6.0), np.zeros(6, int))
+    with pytest.raises(DataError, match="has 3 features"):
+        load_ranker(registry.ranker_stem(registry.keep_ranker(narrow, card())))
+
+
 def archive(path: Path, **members: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as target:
         for name, content in members.items():

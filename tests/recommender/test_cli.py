@@ -36,6 +36,8 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
 ) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"nope")
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken-with-work").mkdir()
+    (tmp_path / "taken-with-work" / "thesis.tex").write_text("")
     empty = tmp_path / "empty.db"
     Store(empty).close()
     good, store = str(convnet_path), str(library)
@@ -54,6 +56,9 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
         ([good, "--input-shape", "z:1,2"], 2, "no input 'z'"),
         ([good, "--dim", "batch"], 2, "--dim"),
         ([good, "-o", "taken"], 8, "--force"),
+        ([good, "-o", "taken-with-work", "--force"], 8, "was not written by recommend"),
+        ([good, "-o", ".", "--force"], 8, "was not written by recommend"),
+        ([good, "--no-measure", "--baseline", "ort"], 2, "--baseline is timed"),
         ([good, "-o", "no/such/folder"], 8, "is not a folder that can be written"),
         ([good, "--store", "broken.onnx"], 7, "cannot be opened"),
         ([good, "--store", store, "--budget-seconds", "0.01"], 4, "no time was left"),
@@ -72,6 +77,41 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
         assert lines[0].startswith("error: ")
         assert text in lines[0]
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "data") == before
+    assert (tmp_path / "taken-with-work" / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["models", "use", "nonesuch"], 2, "no ranker is called nonesuch"),
+        (["models", "import", "none.zip"], 7, "no exported ranker"),
+        (["library", "import", "."], 7, "is no MetaSchedule work directory"),
+        (["library", "export", "x.db"], 7, "there is no store"),
+        (["library", "add", "none.db"], 7, "there is no store"),
+        (["evaluate", "--store", "none.db"], 7, "there is no store"),
+        (["evaluate", "--measure", "resnet18"], 2, "name it with -o"),
+        (["study", "weather"], 2, "no study is called weather"),
+        (["study", "k", "--model", "nonesuch"], 7, "no outcomes of nonesuch"),
+        (["study", "hardware"], 2, "calibrate"),
+        (["study", "k", "--backend", "carrier-pigeon"], 2, "--backend"),
+        (["train", "--hardware", "another"], 7, "no outcomes are left"),
+        (["train", "--seed", "-1"], 2, "--seed"),
+        (["zoo", "export", "resnet18", "-o", "no/such/x.onnx"], 8, "no/such"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_of_the_other_commands(arguments: list[str], code: int, text: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*RECOMMENDER, *arguments, *(["-q"] if arguments[0] in ("study", "evaluate", "train") else [])],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert text in done.stderr
 
 
 def test_usage_errors_of_the_parser_have_code_2(tmp_path: Path) -> None:
@@ -125,7 +165,22 @@ def test_zoo_export_writes_a_runnable_model(tmp_path: Path) -> None:
     onnx.checker.check_model(onnx.load(tmp_path / "mnasnet1_0.onnx"))
 
 
-@pytest.mark.parametrize("command", ["tune", "collect", "train", "evaluate", "doctor", "recommend", "zoo"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tune",
+        "collect",
+        "train",
+        "calibrate",
+        "evaluate",
+        "study",
+        "doctor",
+        "recommend",
+        "models",
+        "library",
+        "zoo",
+    ],
+)
 def test_every_command_has_help(command: str, tmp_path: Path) -> None:
     result = subprocess.run(
         [*RECOMMENDER, command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
