@@ -27,7 +27,7 @@ from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.vocabulary import Json, Schedule
 
 BUILDS = ("untuned", "fallback", "unmeasured", "transferred", "tuned")
-_BUDGET_SECONDS = 60.0
+_BUDGET_SECONDS = 40.0
 Schedules: TypeAlias = Mapping[str, Schedule]
 
 
