@@ -13,7 +13,7 @@ import pytest
 from recommender.errors import DataError, UsageError
 from recommender.features import FEATURE_NAMES, FEATURES_HASH
 from recommender.models import registry
-from recommender.models.artefact import RankerCard, load_ranker
+from recommender.models.artefact import RankerCard, load_ranker, save_ranker
 from recommender.models.boosted import BoostedRanker
 
 
@@ -76,6 +76,11 @@ def test_a_name_cannot_lead_out_of_the_folder(ranker: BoostedRanker, tmp_path: P
     registry.export_ranker(registry.keep_ranker(ranker, card()), tmp_path / "r.zip")
     with pytest.raises(UsageError):
         registry.import_ranker(tmp_path / "r.zip", name)
+
+
+def test_a_place_that_cannot_be_written_is_said(ranker: BoostedRanker) -> None:
+    with pytest.raises(DataError, match="cannot be written; free some space"):
+        save_ranker(ranker, card(), Path("/proc/1/ranker"))  # not even root can make files there
 
 
 def test_names_with_dots_stay_apart(ranker: BoostedRanker, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_good_candidate_is_timed(machine: Machine, measurer: Measurer) -> None
 
     assert outcome.ok
     assert len(outcome.seconds) == TimingRule().repeats
-    assert 0 < outcome.median_seconds < 1e-3
+    assert 0 < outcome.median_seconds < 1e-2
 
 
 @pytest.mark.parametrize(
