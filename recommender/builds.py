@@ -31,7 +31,7 @@ def compile_builds(
     def compile_one(name: str) -> None:
         export.compile_model(model.lowered, model.spaces, wanted[name], target, builds[name])
 
-    # TVM holds Python's lock for a part of the work only: two threads save a quarter of the time.
+    # TVM holds Python's lock for a part of the work only.
     with setup.native_silence(), ThreadPoolExecutor(run.machine.threads) as pool:
         list(pool.map(compile_one, builds))
     return builds

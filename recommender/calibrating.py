@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from recommender.harness.timing import TimingRule
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, rank_kernel
 from recommender.run import Ranked
@@ -80,12 +79,5 @@ def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: W
     task = model.task(next(k for k in model.kernels if k.workload.key == workload.key))
     if workspace.measurer.prepare(task) is not None:
         return 0
-    workspace.measurer.build_all(task, [c.schedule for c in todo])
-    best = float("inf")
-    for candidate in todo:
-        rule = TimingRule(loser_seconds=_LOSER_RATIO * best)
-        outcome = workspace.measurer.measure(task, candidate.schedule, rule)
-        best = min(best, outcome.median_seconds)
-        workspace.keep(candidate, outcome, model.name)
-    workspace.measurer.unload(task)
+    workspace.measure_all(model, task, todo, float("inf"), _LOSER_RATIO)
     return len(todo)

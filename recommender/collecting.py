@@ -17,7 +17,6 @@ from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError
 from recommender.features import encode
-from recommender.harness.timing import TimingRule
 from recommender.models.active import ranker_without
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
@@ -121,11 +120,5 @@ def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], 
     task = model.task(kernel)
     if workspace.measurer.prepare(task) is not None:
         return 0
-    workspace.measurer.build_all(task, [candidate.schedule for candidate in todo])
-    for candidate in todo:
-        rule = TimingRule(loser_seconds=_LOSER_RATIO * best)
-        outcome = workspace.measurer.measure(task, candidate.schedule, rule)
-        best = min(best, outcome.median_seconds)
-        workspace.keep(candidate, outcome, model.name)
-    workspace.measurer.unload(task)
+    workspace.measure_all(model, task, todo, best, _LOSER_RATIO)
     return len(todo)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from recommender.datasets.records import KernelUse, Measurement
 from recommender.datasets.store import Store
 from recommender.errors import SetupError
 from recommender.harness.client import WorkerFailure
-from recommender.harness.measurer import Measurer
+from recommender.harness.measurer import Measurer, Task
+from recommender.harness.timing import TimingRule
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Candidate, Outcome
 
@@ -59,6 +60,23 @@ class Workspace:
                 measured_at=time.time(),
             )
         )
+
+    def measure_all(
+        self,
+        model: PreparedModel,
+        task: Task,
+        candidates: Sequence[Candidate],
+        best: float,
+        loser_ratio: float,
+    ) -> None:
+        """Measure and keep candidates of one kernel, sampling losers against the best seconds so far once."""
+        self.measurer.build_all(task, [candidate.schedule for candidate in candidates])
+        for candidate in candidates:
+            rule = TimingRule(loser_seconds=loser_ratio * best)
+            outcome = self.measurer.measure(task, candidate.schedule, rule)
+            best = min(best, outcome.median_seconds)
+            self.keep(candidate, outcome, model.name)
+        self.measurer.unload(task)
 
     def kept(self, workload: str) -> list[Measurement]:
         """What was measured of a workload on this hardware, whichever command did."""
