@@ -11,6 +11,7 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from recommender.workspace import Workspace
 
 MODELS = ("resnet18", "mobilenet_v2")
 PER_KERNEL = 8
-_LOSER_RATIO = 5.0
 
 
 def calibrate(
@@ -35,6 +35,7 @@ def calibrate(
 ) -> int:
     """Measure until the set is done or the budget is spent. Return how many candidates were measured."""
     start, measured = time.monotonic(), 0
+    knowledge = replace(knowledge, measured={})  # the set stays the same while it is measured
     for model in models:
         workspace.register(model)
     work = list(design(models))
@@ -79,5 +80,6 @@ def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: W
     task = model.task(next(k for k in model.kernels if k.workload.key == workload.key))
     if workspace.measurer.prepare(task) is not None:
         return 0
-    workspace.measure_all(model, task, todo, float("inf"), _LOSER_RATIO)
+    workspace.measure_all(model, task, todo)
+    workspace.measurer.unload(task)
     return len(todo)

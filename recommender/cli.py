@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -27,6 +28,10 @@ from recommender.cli_options import (
     sub_app,
 )
 from recommender.errors import SetupError, UsageError
+
+if TYPE_CHECKING:
+    from recommender.evaluation import Evaluation
+    from recommender.vocabulary import Json
 
 app = typer.Typer(
     add_completion=False,
@@ -73,7 +78,7 @@ def recommend(
 ) -> None:
     """Find schedules for an ONNX model and compile it with them."""
     from recommender.job import recommend as run_main_job
-    from recommender.report import explanation_lines, handed_over, kernel_table, latency_lines, report_json
+    from recommender.report import print_report, report_json
     from recommender.run import Options
     from recommender.spelling import parse_dim, parse_input_shape
 
@@ -96,19 +101,8 @@ def recommend(
     report = run_main_job(model, options, reporter_for(quiet, verbose))
     if as_json:
         print(json.dumps(report_json(report)))
-        return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(kernel_table(report))
-    console.print()
-    for line in latency_lines(report):
-        console.print(line)
-    if explain:
-        console.print()
-    for line in explanation_lines(report):
-        console.print(line, markup=False)
-    if report.delivered != "chosen":
-        console.print(handed_over(report))
-    console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
+    else:
+        print_report(report, Console(highlight=False, soft_wrap=True))
 
 
 @app.command()
@@ -167,6 +161,34 @@ def collect(
 
 @app.command()
 @guarded
+def remeasure(
+    models: Models,
+    per_kernel: Annotated[int, typer.Option(min=2, help="schedules to measure again per kernel")] = 8,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", formats=["%Y-%m-%dT%H:%M"], help="skip kernels that were done since (UTC)"),
+    ] = None,
+    target: TargetOption = "host",
+    threads: Threads = None,
+    store: StorePath = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure the best schedules of each kernel again, side by side, and say how much was luck."""
+    from recommender.remeasuring import remeasure as measure_again
+    from recommender.remeasuring import said
+    from recommender.session import prepare_named, this_machine
+    from recommender.workspace import open_workspace
+
+    machine = this_machine(target, threads)
+    prepared = [prepare_named(name, machine) for name in models]
+    start = since.replace(tzinfo=timezone.utc).timestamp() if since else float("inf")
+    with open_workspace(machine, store, "remeasure") as workspace:
+        print(said(measure_again(prepared, per_kernel, workspace, reporter_for(quiet, verbose), start)))
+
+
+@app.command()
+@guarded
 def calibrate(
     budget_seconds: Annotated[float, typer.Option(min=1, help="stop after so long")] = 300.0,
     target: TargetOption = "host",
@@ -219,9 +241,8 @@ def train(
 ) -> None:
     """Train the ranker on the shipped outcomes and your own, and use it if it is no worse."""
     from recommender.datasets.layers import SHIPPED, load_data, user_store_path
-    from recommender.models import registry
     from recommender.models.artefact import save_ranker
-    from recommender.retraining import retrain, select_outcomes
+    from recommender.retraining import keep, retrain, select_outcomes
     from recommender.session import this_machine
 
     machine = this_machine(target, threads)
@@ -244,16 +265,8 @@ def train(
     if output:
         save_ranker(result.ranker, result.card, output)
         print(f"{output}.ubj")
-        return
-    name = registry.keep_ranker(result.ranker, result.card)
-    if result.verdict.is_no_worse or force:
-        registry.use_ranker(name)
-        print(f"in use from now on: {name}")
     else:
-        print(
-            f"kept as {name}, but {registry.active_name()} is better and stays in use; "
-            f"to use the new one all the same: recommender models use {name} (or train --force)"
-        )
+        print(keep(result, force))
 
 
 @app.command()
@@ -286,7 +299,16 @@ def evaluate(
     scores = results.model_scores(output) if output else []
     if output:
         results.write(result, output)
+        _draw_results(result, scores, output / "plots")
     print(json.dumps(evaluation.summary_json(result)) if as_json else results.markdown(result, scores))
+
+
+def _draw_results(result: Evaluation, scores: Sequence[Json], folder: Path) -> None:
+    try:
+        from recommender.results_drawing import draw_results
+    except ImportError as exc:
+        raise SetupError(f"plots need {exc.name}; run: pip install '.[study]' (in the repository)") from exc
+    draw_results(result, scores, folder)
 
 
 @app.command()

@@ -24,8 +24,6 @@ from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Candidate, Donor, Kernel
 from recommender.workspace import Workspace
 
-_LOSER_RATIO = 3.0
-
 
 def collect(
     models: Sequence[PreparedModel], per_kernel: int, workspace: Workspace, reporter: Reporter
@@ -116,9 +114,9 @@ def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], 
     todo = [c for c in chosen if c.schedule.id not in done][: max(len(chosen) - collected, 0)]
     if not todo:
         return 0
-    best = min((m.outcome.median_seconds for m in kept), default=float("inf"))
     task = model.task(kernel)
     if workspace.measurer.prepare(task) is not None:
         return 0
-    workspace.measure_all(model, task, todo, best, _LOSER_RATIO)
+    workspace.measure_all(model, task, todo)
+    workspace.measurer.unload(task)
     return len(todo)

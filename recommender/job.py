@@ -11,7 +11,7 @@ from recommender.delivery import OutputFolder, deliver
 from recommender.errors import NothingMeasuredError
 from recommender.explaining import explain
 from recommender.harness.measurer import Task
-from recommender.harness.timing import TimingRule
+from recommender.harness.timing import IN_TURNS
 from recommender.progress import Reporter
 from recommender.ranking import gather_knowledge, rank_kernel
 from recommender.report import Report, Tried
@@ -20,12 +20,8 @@ from recommender.session import PreparedModel, prepare_named, this_machine
 from recommender.vocabulary import Candidate, Outcome
 from recommender.workspace import Workspace, open_workspace
 
-_LOSER_RATIO = 3.0
-"""A candidate is sampled once that takes this many times as long as the best so far."""
 BUSY_CORES = 0.5
 """Work of others on so many cores makes times unsure; the report has the load of every measurement."""
-_FINAL = TimingRule(repeats=9, repeat_seconds=0.005)
-"""The second bank of times, on which a winner is compared with the fallback and reported."""
 
 
 def recommend(model: str | Path, options: Options | None = None, reporter: Reporter | None = None) -> Report:
@@ -108,9 +104,16 @@ def first_that_replays(ranked: Ranked, model: PreparedModel) -> Candidate:
 
 
 def beats(winner: Outcome, incumbent: Outcome) -> bool:
-    """Whether a candidate is faster than what it would replace, beyond the spread of both."""
-    noise = max(winner.spread, incumbent.spread)
-    return winner.ok and winner.median_seconds < incumbent.median_seconds * (1 - noise)
+    """Whether a candidate is faster than what it would replace, beyond the spread.
+
+    Both were sampled in turns: the ratio of a turn's two times is free of what the machine did from one
+    turn to the next. Their median must be under 1 by more than half the range between their quartiles.
+    """
+    if not winner.median_seconds < incumbent.median_seconds:
+        return False
+    ratios = sorted(w / i for w, i in zip(winner.seconds, incumbent.seconds, strict=False))
+    quarter = len(ratios) // 4
+    return median(ratios) + (ratios[-1 - quarter] - ratios[quarter]) / 2 < 1
 
 
 @dataclass(frozen=True)
@@ -129,29 +132,16 @@ class _KernelBench:
             self.reporter.say(f"{ranked.kernel.name} cannot be measured and keeps its fallback ({problem})")
             return Choice(ranked, ranked.fallback, None, None)
         first = ranked.candidates[: self.top_k]
-        measurer = self.workspace.measurer
-        measurer.build_all(task, [ranked.fallback.schedule, *(c.schedule for c in first)])
-        fallback = self._measure(ranked.fallback, TimingRule(), task)
-        rule = TimingRule(loser_seconds=_LOSER_RATIO * fallback.median_seconds)
+        together = list({c.schedule: c for c in (ranked.fallback, *first)}.values())
+        outcomes = self.workspace.measure_all(self.model, task, together)
+        by_schedule = {c.schedule: o for c, o in zip(together, outcomes, strict=True)}
         tried = tuple(
-            Tried(
-                candidate,
-                place + 1,
-                ranked.scores[place],
-                fallback
-                if candidate.schedule == ranked.fallback.schedule
-                else self._measure(candidate, rule, task),
-            )
+            Tried(candidate, place + 1, ranked.scores[place], by_schedule[candidate.schedule])
             for place, candidate in enumerate(first)
         )
-        choice = self._judge(ranked, fallback, tried, task)
-        measurer.unload(task)
+        choice = self._judge(ranked, by_schedule[ranked.fallback.schedule], tried, task)
+        self.workspace.measurer.unload(task)
         return choice
-
-    def _measure(self, candidate: Candidate, rule: TimingRule, task: Task) -> Outcome:
-        outcome = self.workspace.measurer.measure(task, candidate.schedule, rule)
-        self.workspace.keep(candidate, outcome, self.model.name)
-        return outcome
 
     def _judge(self, ranked: Ranked, fallback: Outcome, tried: tuple[Tried, ...], task: Task) -> Choice:
         """The winner must beat the fallback beyond the spread of both; else the fallback stays."""
@@ -161,8 +151,8 @@ class _KernelBench:
             return Choice(ranked, ranked.fallback, kept, kept, tried)
         if not fallback.ok:
             return Choice(ranked, winner.candidate, None, winner.outcome, tried)
-        base, best = self.workspace.measurer.compare(
-            task, [ranked.fallback.schedule, winner.candidate.schedule], _FINAL
+        base, best = self.workspace.measurer.measure_all(
+            task, [ranked.fallback.schedule, winner.candidate.schedule], IN_TURNS
         )
         if not (base.ok and best.ok):  # the machine failed, not the candidates: they ran a moment ago
             return Choice(ranked, ranked.fallback, fallback, fallback, tried)

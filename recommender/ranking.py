@@ -1,9 +1,14 @@
-"""What a run may know, and ranking a kernel's candidates with it. No TVM, no measuring."""
+"""What a run may know, and ranking a kernel's candidates with it. No TVM, no measuring.
+
+A kernel that was measured before is not a matter of prediction: the best of what was measured comes first,
+what lost clearly is not tried again, and the rest of the places go to what is new.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,15 +20,22 @@ from recommender.models.active import ranker_without
 from recommender.models.boosted import BoostedRanker
 from recommender.run import Ranked, Run
 from recommender.session import Machine
-from recommender.vocabulary import Candidate, Donor, Kernel
+from recommender.vocabulary import Candidate, Donor, Kernel, Schedule
+
+LOST = 1.1
+"""A schedule that took so many times as long as the kernel's best is not measured again."""
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a run may know: library schedules, and a ranker that never saw what is left out."""
+    """What a run may know: library schedules, and a ranker that never saw what is left out.
+
+    `measured` has the seconds of schedules that ran on this machine, by workload.
+    """
 
     donors: Sequence[Donor]
     ranker: BoostedRanker
+    measured: Mapping[str, Mapping[Schedule, float]] = field(default_factory=dict, repr=False)
 
 
 def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
@@ -53,16 +65,33 @@ def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
     ranker = ranker_without(
         options.exclude_models, data, machine, options.seed, run.reporter, always_train=bool(forget)
     )
-    return Knowledge(donors, ranker)
+    return Knowledge(donors, ranker, _measured(data, machine, options.exclude_models))
+
+
+def _measured(
+    data: Data, machine: Machine, exclude_models: Collection[str]
+) -> Mapping[str, Mapping[Schedule, float]]:
+    here = (machine.hardware.id, machine.pipeline)
+    seconds: dict[str, dict[Schedule, float]] = defaultdict(dict)
+    for m in data.measurements:
+        if (m.hardware, m.pipeline) == here and data.lineage.allowed(m, exclude_models):
+            seconds[m.workload][m.schedule] = m.outcome.median_seconds
+    return seconds
 
 
 def rank_kernel(kernel: Kernel, knowledge: Knowledge, machine: Machine) -> Ranked:
     """Candidates of one kernel from all donors and from its own design space, best first."""
     workload = kernel.workload
     fallbacks = fallback_candidates(workload, machine.hardware)
-    candidates = _distinct(transfer_candidates(workload, knowledge.donors) + fallbacks)
+    known = knowledge.measured.get(workload.key, {})
+    best = min(known.values(), default=np.inf)
+    every = _distinct(transfer_candidates(workload, knowledge.donors) + fallbacks)
+    # A failure has infinite seconds: it lost, also where nothing else was measured.
+    lost = {schedule for schedule, seconds in known.items() if seconds > LOST * best or seconds == np.inf}
+    candidates = [c for c in every if c.schedule not in lost] or fallbacks[:1]
     scores = knowledge.ranker.predict(encode(workload, candidates, machine.hardware))
-    order = np.argsort(scores, kind="stable")
+    is_best = np.array([known.get(c.schedule) == best for c in candidates])
+    order = np.lexsort((scores, ~is_best))
     return Ranked(
         kernel,
         fallbacks[0],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from rich.console import Console
 from rich.table import Table
 
 from recommender.harness.latency import Latency
@@ -220,6 +221,20 @@ def explanation_lines(report: Report) -> list[str]:
     """Why each schedule was chosen, the most expensive kernels first."""
     kernels = sorted((k for k in report.kernels if k.explanation), key=_kernel_seconds, reverse=True)
     return [line for k in kernels for line in (k.name, *(f"    {text}" for text in k.explanation))]
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The report for people at a terminal: kernels, latencies, why, and where the files are."""
+    console.print(kernel_table(report))
+    console.print()
+    for line in latency_lines(report):
+        console.print(line)
+    why = explanation_lines(report)
+    for line in ["", *why] if why else []:
+        console.print(line, markup=False)
+    if report.delivered != "chosen":
+        console.print(handed_over(report))
+    console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
 
 
 def markdown(report: Report) -> str:

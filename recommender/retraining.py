@@ -10,7 +10,7 @@ from recommender.errors import DataError
 from recommender.models.artefact import RankerCard, load_ranker
 from recommender.models.boosted import BoostedRanker
 from recommender.models.gate import Verdict, compare_rankers, held_out_workloads
-from recommender.models.registry import active_name, ranker_stem
+from recommender.models.registry import active_name, keep_ranker, ranker_stem, use_ranker
 from recommender.models.training import TrainingSet, describe_ranker, fit_ranker, training_set
 from recommender.progress import Reporter
 from recommender.session import Machine
@@ -83,6 +83,18 @@ def retrain(
         },
     )
     return Retrained(ranker, card, verdict)
+
+
+def keep(result: Retrained, force: bool) -> str:
+    """Store a ranker among the user's, and use it if it is no worse or forced. Return what was done."""
+    name = keep_ranker(result.ranker, result.card)
+    if result.verdict.is_no_worse or force:
+        use_ranker(name)
+        return f"in use from now on: {name}"
+    return (
+        f"kept as {name}, but {active_name()} is better and stays in use; "
+        f"to use the new one all the same: recommender models use {name} (or train --force)"
+    )
 
 
 def _judge(rows: TrainingSet, own: Collection[str], machine: Machine, seed: int) -> Verdict:

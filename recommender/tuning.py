@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from recommender.datasets.records import Measurement, Search
 from recommender.errors import NothingMeasuredError
 from recommender.harness.client import WorkerFailure
+from recommender.harness.measurer import Task
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, rank_kernel
 from recommender.session import PreparedModel
@@ -87,26 +88,18 @@ class _Tuner:
     def search(self, model: PreparedModel, kernel: Kernel) -> int:
         """Search a kernel up to the number of trials. Return those spent now."""
         key, workspace = kernel.workload.key, self._workspace
-        start = time.monotonic()
-        known = {m.schedule: m.outcome for m in self._own_trials(key)}
-        before, lineage = len(known), None
-        task = model.task(kernel)
-        if self._knowledge is not None:
-            warm = self._first_ranked(kernel)
-            before_ids = {d for m in self._own_trials(key) if m.donor for d in m.donor.split(",")}
-            lineage = ",".join(sorted(before_ids | {c.donor.id for c in warm if c.donor})) or None
-            workspace.measurer.build_all(task, [c.schedule for c in warm if c.schedule not in known])
-            for candidate in warm:
-                if candidate.schedule not in known:
-                    outcome = workspace.measurer.measure(task, candidate.schedule)
-                    workspace.keep(candidate, outcome, model.name)
-                    known[candidate.schedule] = outcome
+        start, task = time.monotonic(), model.task(kernel)
+        own = self._own_trials(key)
+        # A warm search knows whatever was measured of the kernel; a cold one only what it did itself.
+        known = {m.schedule: m.outcome for m in (workspace.kept(key) if self._knowledge else own)}
+        before = len(known)
+        lineage = self._start_warm(model, kernel, task, known) if self._knowledge else None
 
         def keep(schedule: Schedule, outcome: Outcome) -> None:
             known[schedule] = outcome
             workspace.keep(Candidate(kernel.workload, schedule, "search"), outcome, model.name, lineage)
 
-        left = max(self._trials - len(known), 0)
+        left = max(self._trials - len(own) - (len(known) - before), 0)
         workspace.measurer.search(
             task, trials=left, seed=workspace.seed, known=list(known.items()), report=keep
         )
@@ -124,8 +117,15 @@ class _Tuner:
         )
         return spent
 
-    def _first_ranked(self, kernel: Kernel) -> list[Candidate]:
-        """The first of the ranking, for a part of the trials."""
+    def _start_warm(
+        self, model: PreparedModel, kernel: Kernel, task: Task, known: dict[Schedule, Outcome]
+    ) -> str | None:
+        """Measure the first of the ranking, for a part of the trials, and return what they descend from."""
         assert self._knowledge is not None
         ranked = rank_kernel(kernel, self._knowledge, self._workspace.machine)
-        return list(ranked.candidates[: max(1, round(WARM_SHARE * self._trials))])
+        first = ranked.candidates[: max(1, round(WARM_SHARE * self._trials))]
+        earlier = {d for m in self._own_trials(kernel.workload.key) if m.donor for d in m.donor.split(",")}
+        todo = [c for c in first if c.schedule not in known]
+        for candidate, outcome in zip(todo, self._workspace.measure_all(model, task, todo), strict=True):
+            known[candidate.schedule] = outcome
+        return ",".join(sorted(earlier | {c.donor.id for c in first if c.donor})) or None

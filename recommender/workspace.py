@@ -14,9 +14,12 @@ from recommender.datasets.store import Store
 from recommender.errors import SetupError
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Measurer, Task
-from recommender.harness.timing import TimingRule
+from recommender.harness.timing import IN_TURNS
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Candidate, Outcome
+
+AT_ONCE = 8
+"""Candidates that are timed in turns together: each holds arguments of its own in memory."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,16 @@ class Workspace:
             )
         )
 
-    def measure_all(
-        self,
-        model: PreparedModel,
-        task: Task,
-        candidates: Sequence[Candidate],
-        best: float,
-        loser_ratio: float,
-    ) -> None:
-        """Measure and keep candidates of one kernel, sampling losers against the best seconds so far once."""
-        self.measurer.build_all(task, [candidate.schedule for candidate in candidates])
-        for candidate in candidates:
-            rule = TimingRule(loser_seconds=loser_ratio * best)
-            outcome = self.measurer.measure(task, candidate.schedule, rule)
-            best = min(best, outcome.median_seconds)
-            self.keep(candidate, outcome, model.name)
-        self.measurer.unload(task)
+    def measure_all(self, model: PreparedModel, task: Task, candidates: Sequence[Candidate]) -> list[Outcome]:
+        """Measure and keep candidates of one kernel, some at a time, in turns; they stay built."""
+        outcomes: list[Outcome] = []
+        for start in range(0, len(candidates), AT_ONCE):
+            batch = candidates[start : start + AT_ONCE]
+            measured = self.measurer.measure_all(task, [c.schedule for c in batch], IN_TURNS)
+            for candidate, outcome in zip(batch, measured, strict=True):
+                self.keep(candidate, outcome, model.name)
+            outcomes += measured
+        return outcomes
 
     def kept(self, workload: str) -> list[Measurement]:
         """What was measured of a workload on this hardware, whichever command did."""

@@ -6,9 +6,10 @@ import gc
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import tvm
@@ -29,6 +30,8 @@ from recommender.errors import OUR_MISTAKES
 from recommender.harness.timing import TimingRule
 from recommender.vocabulary import Json, Outcome, Schedule, Status, Workload
 
+Timer: TypeAlias = Callable[[int, int], list[float]]
+"""Calls in a sample and samples wanted, to seconds of one call in each."""
 TOLERANCE = 1e-4
 """Largest difference from the reference, as a share of the reference's largest magnitude."""
 
@@ -159,27 +162,26 @@ class Bench:
 
         Several schedules are sampled in turns (A B A B ...), so that a drift of the machine meets all.
         """
-        timers = [self._timer(token, rule) for token in tokens]
-        if len(timers) == 1:
-            return [timers[0](timers[0].repeats)]
-        seconds: list[list[float]] = [[] for _ in timers]
-        for _ in range(rule.repeats):
-            for samples, timer in zip(seconds, timers, strict=True):
-                samples += timer(1)
+        ready = [self._first_run(token) for token in tokens]
+        fastest = min(first for _, first in ready)
+        calls = [rule.calls(first) for _, first in ready]
+        left = [rule.samples(first, fastest) for _, first in ready]
+        if len(tokens) == 1:
+            return [ready[0][0](calls[0], left[0])]
+        seconds: list[list[float]] = [[] for _ in tokens]
+        for turn in range(max(left)):
+            for place, (timer, _) in enumerate(ready):
+                if turn < left[place]:
+                    seconds[place] += timer(calls[place], 1)
         return seconds
 
-    def _timer(self, token: int, rule: TimingRule) -> _Timer:
+    def _first_run(self, token: int) -> tuple[Timer, float]:
+        """A timer of a built schedule, and the seconds of its first call."""
         built = self._built[token]
-        module, tensors = built.code, built.tensors(self._loaded[built.key].arguments)
+        tensors = built.tensors(self._loaded[built.key].arguments)
         start = time.perf_counter()
-        module["main"](*tensors)
-        first = time.perf_counter() - start
-        if rule.cold:
-            wanted = math.ceil(rule.repeats * rule.repeat_seconds / max(first, 1e-6))
-            return _Timer(module, tensors, number=1, repeats=max(3, min(60, wanted)), cold=True)
-        number = max(1, math.ceil(rule.repeat_seconds / max(first, 1e-7)))
-        repeats = 1 if first > rule.loser_seconds else rule.repeats
-        return _Timer(module, tensors, number=number, repeats=repeats)
+        built.code["main"](*tensors)
+        return _timer(built.code, tensors), time.perf_counter() - start
 
     def drop(self, token: int) -> None:
         """Forget one built candidate."""
@@ -211,22 +213,14 @@ def _check(built: _Built, loaded: _Loaded) -> Outcome | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Timer:
-    """TVM's time evaluator for one built schedule; a call returns so many samples."""
+def _timer(code: tvm.runtime.Module, tensors: Sequence[object]) -> Timer:
+    """TVM's time evaluator for one built schedule."""
 
-    module: tvm.runtime.Module
-    tensors: Sequence[object]
-    number: int
-    repeats: int
-    cold: bool = False
+    def sample(calls: int, samples: int) -> list[float]:
+        evaluator = code.time_evaluator("main", tvm.cpu(), number=calls, repeat=samples)
+        return [float(s) for s in evaluator(*tensors).results]
 
-    def __call__(self, repeats: int) -> list[float]:
-        preparation = "cache_flush_cpu_non_first_arg" if self.cold else ""
-        evaluator = self.module.time_evaluator(
-            "main", tvm.cpu(), number=self.number, repeat=repeats, f_preproc=preparation
-        )
-        return [float(s) for s in evaluator(*self.tensors).results]
+    return sample
 
 
 def make_arguments(buffers: Sequence[tuple[tuple[int, ...], str]]) -> list[NDArray[np.generic]]:

@@ -91,15 +91,26 @@ class Measurer:
         except WorkerFailure as exc:
             return _failure(exc)
 
-    def build_all(self, task: Task, schedules: Sequence[Schedule]) -> None:
-        """Build and check schedules with all threads, so that `measure` has only to time them.
+    def measure_all(self, task: Task, schedules: Sequence[Schedule], rule: TimingRule) -> list[Outcome]:
+        """Build and check schedules, and time them in turns (A B A B ...). They stay built until `unload`.
 
-        If that kills the worker, nothing is built: `measure` then finds the one that is to blame.
+        If one of them kills the worker, each is measured alone, which finds the one that is to blame.
         """
+        self._build_together(task, schedules)
+        try:
+            tokens = [self._build(task, schedule) for schedule in schedules]
+            seconds, load = self._time([t for t in tokens if isinstance(t, int)], rule)
+        except WorkerFailure:
+            return [self.measure(task, schedule, rule) for schedule in schedules]
+        samples = iter(seconds)
+        return [t if isinstance(t, Outcome) else Outcome.of_times(next(samples), load) for t in tokens]
+
+    def _build_together(self, task: Task, schedules: Sequence[Schedule]) -> None:
+        """Build schedules with all threads. If that kills the worker, nothing is built."""
         with contextlib.suppress(WorkerFailure):
             self._load(task)
             held = self._held[task.key]
-            todo = [schedule for schedule in schedules if schedule.id not in held]
+            todo = list({s.id: s for s in schedules if s.id not in held}.values())
             if not todo:
                 return
             built = self._client.call(
@@ -112,18 +123,6 @@ class Measurer:
             for schedule, (token, _) in zip(todo, built, strict=True):
                 if token is not None:
                     held[schedule.id] = token
-
-    def compare(self, task: Task, schedules: Sequence[Schedule], rule: TimingRule) -> list[Outcome]:
-        """Time schedules that were measured already again, interleaved: a second bank of times."""
-        try:
-            tokens = [self._build(task, schedule) for schedule in schedules]
-            failed = [t for t in tokens if isinstance(t, Outcome)]
-            if failed:
-                return [t if isinstance(t, Outcome) else failed[0] for t in tokens]
-            seconds, load = self._time([t for t in tokens if isinstance(t, int)], rule)
-            return [Outcome.of_times(s, load) for s in seconds]
-        except WorkerFailure as exc:
-            return [_failure(exc) for _ in schedules]
 
     def _build(self, task: Task, schedule: Schedule) -> int | Outcome:
         self._load(task)
@@ -138,6 +137,8 @@ class Measurer:
         return held[schedule.id]
 
     def _time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
+        if not tokens:
+            return [], 0.0
         return self._client.call(  # type: ignore[no-any-return]
             "time", tokens, rule, timeout_seconds=self._limits.time_seconds * len(tokens)
         )

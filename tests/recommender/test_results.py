@@ -12,6 +12,8 @@ from recommender import results
 from recommender.ceiling import KernelCeiling, family, family_ceilings
 from recommender.evaluation import Evaluation
 from recommender.model_scores import percent_of_maximum
+from recommender.models.crossval import KS, KernelScore
+from recommender.results_drawing import draw_results
 from tests.recommender.test_candidates import matmul
 
 
@@ -75,3 +77,23 @@ def test_everything_is_written(tmp_path: Path) -> None:
     assert "| a | 10 | 100 | 20 | 12.5 | 10 | 10 | 10 | 100.0 | 77.8 | 1.000 | 36 | 720 (640) |" in page
     assert json.loads((tmp_path / "summary.json").read_text())["percent_of_max_mean"] == pytest.approx(100)
     assert json.loads((tmp_path / "ceiling.json").read_text())[0]["workload"] == "x"
+
+
+def test_every_figure_has_its_plot(tmp_path: Path) -> None:
+    per_k = tuple(0.1 / k for k in KS)
+    scores = [
+        KernelScore(ranker, "a", "x", 1.0, 9, per_k, (0.0,) * 4, per_k, 0.9, 0.8)
+        for ranker in ("random", "xgboost")
+    ]
+    ceilings = [KernelCeiling("x", "matmul", 1, 1.0, 1.0)]
+
+    paths = draw_results(Evaluation("h", "p", scores, [], ceilings), [A, B], tmp_path / "plots")
+
+    assert {p.name for p in paths} == {
+        f"{figure}-{theme}.{suffix}"
+        for figure in ("models-maximum", "models-ort", "rankers", "ceiling")
+        for theme in ("light", "dark")
+        for suffix in ("png", "svg")
+    }
+    assert all(p.stat().st_size > 5000 for p in paths)
+    assert draw_results(Evaluation("h", "p", [], [], []), [], tmp_path / "none") == []

@@ -134,25 +134,37 @@ def test_a_search_goes_on_after_a_crash(machine: Machine, measurer: Measurer) ->
     assert all(outcome.ok for _, outcome in reported)
 
 
-def test_building_all_leaves_only_timing_to_do(machine: Machine, measurer: Measurer) -> None:
+def test_all_are_timed_in_turns_and_stay_built(machine: Machine, measurer: Measurer) -> None:
     task, schedule = case(doubling, machine)
+    rule = TimingRule(repeats=7)
 
-    measurer.build_all(task, [])
-    measurer.build_all(task, [schedule])
+    a, b = measurer.measure_all(task, [schedule, schedule], rule)
     generation = measurer._client.generation
-    measurer.build_all(task, [schedule])
 
+    assert measurer.measure_all(task, [], rule) == []
+    assert len(a.seconds) == len(b.seconds) == 7
+    assert a.median_seconds == pytest.approx(b.median_seconds, rel=0.5)
     assert measurer.measure(task, schedule).ok
     assert measurer._client.generation == generation == 1
 
 
-def test_comparing_interleaves_two_schedules(machine: Machine, measurer: Measurer) -> None:
-    task, schedule = case(doubling, machine)
+def test_what_kills_the_worker_is_one_failed_outcome_among_many(machine: Machine, measurer: Measurer) -> None:
+    task, good = case(doubling, machine)
+    bad_task, bad = case(aborting, machine)
 
-    a, b = measurer.compare(task, [schedule, schedule], TimingRule(repeats=7))
+    (outcome,) = measurer.measure_all(bad_task, [bad], TimingRule())
 
-    assert len(a.seconds) == len(b.seconds) == 7
-    assert a.median_seconds == pytest.approx(b.median_seconds, rel=0.5)
+    assert outcome.status is Status.CRASHED
+    assert [o.ok for o in measurer.measure_all(task, [good, good], TimingRule())] == [True, True]
+
+
+def test_a_slow_call_has_fewer_samples_and_a_loser_one() -> None:
+    rule = TimingRule(repeats=15, repeat_seconds=0.004, loser_seconds=9.0, loser_ratio=3.0)
+
+    assert (rule.calls(3e-6), rule.samples(3e-6, 3e-6)) == (1334, 15)
+    assert (rule.calls(0.017), rule.samples(0.017, 0.017)) == (1, 5)
+    assert rule.samples(0.017, 0.001) == 1
+    assert rule.samples(10.0, 10.0) == 1
 
 
 def test_a_worker_dies_with_its_client(machine: Machine) -> None:

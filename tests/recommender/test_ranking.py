@@ -1,0 +1,66 @@
+"""What was measured of a kernel goes before what is predicted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recommender.progress import Reporter
+from recommender.ranking import LOST, Knowledge, gather_knowledge, rank_kernel
+from recommender.run import Clock, Options, Run
+from recommender.session import Machine, PreparedModel, prepare_named
+
+pytestmark = pytest.mark.tvm
+
+
+@pytest.fixture
+def model(convnet_path: Path, machine: Machine) -> PreparedModel:
+    return prepare_named(str(convnet_path), machine)
+
+
+@pytest.fixture
+def knowledge(machine: Machine, library: Path) -> Knowledge:
+    return gather_knowledge(Run(machine, Options(store=library), Reporter(0), Clock()))
+
+
+def test_the_best_measured_is_first_and_losers_are_gone(
+    model: PreparedModel, knowledge: Knowledge, machine: Machine
+) -> None:
+    tiled = [k for k in model.kernels if len(k.workload.extents) > 2]
+    assert tiled
+    for kernel in tiled:
+        predicted = rank_kernel(kernel, knowledge, machine).candidates
+        last, middle, first = (predicted[i].schedule for i in (-1, len(predicted) // 2, 0))
+        known = {last: 1.0, middle: LOST * 1.01, first: float("inf")}
+        informed = replace(knowledge, measured={kernel.workload.key: known})
+
+        ranked = rank_kernel(kernel, informed, machine)
+
+        schedules = [c.schedule for c in ranked.candidates]
+        assert schedules[0] == last
+        assert set(schedules) == {c.schedule for c in predicted} - {first, middle}
+        assert schedules[1:] == [c.schedule for c in predicted if c.schedule in schedules[1:]]
+
+
+def test_a_kernel_whose_every_candidate_failed_keeps_its_fallback(
+    model: PreparedModel, knowledge: Knowledge, machine: Machine
+) -> None:
+    kernel = model.kernels[0]
+    every = rank_kernel(kernel, knowledge, machine)
+    failed = {c.schedule: float("inf") for c in every.candidates}
+
+    ranked = rank_kernel(kernel, replace(knowledge, measured={kernel.workload.key: failed}), machine)
+
+    assert [c.schedule for c in ranked.candidates] == [every.fallback.schedule]
+
+
+def test_measurements_of_an_excluded_model_are_not_known(
+    machine: Machine, library: Path, tmp_path: Path
+) -> None:
+    def known(*exclude: str) -> set[str]:
+        options = Options(store=library, exclude_models=exclude)
+        return set(gather_knowledge(Run(machine, options, Reporter(0), Clock())).measured)
+
+    assert known() > known("donor")
