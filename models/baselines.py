@@ -11,9 +11,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from recommender.features import FEATURE_NAMES
-from recommender.models.contract import Groups, Matrix, Vector, filled
+from recommender.models.contract import Groups, Matrix, Vector, checked, filled
 
 
 def _column(X: Matrix, name: str, missing: float) -> Vector:
@@ -28,7 +30,7 @@ class RandomRanker(BaseEstimator):  # type: ignore[misc]
         """Keep the seed."""
         self.seed = seed
 
-    def fit(self, X: Matrix, y: Vector, groups: Groups) -> RandomRanker:
+    def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> RandomRanker:
         """Nothing to learn."""
         return self
 
@@ -40,7 +42,7 @@ class RandomRanker(BaseEstimator):  # type: ignore[misc]
 class NearestShapeRanker(BaseEstimator):  # type: ignore[misc]
     """The donor nearest in log2 extents first, its best schedule and the first policy before others."""
 
-    def fit(self, X: Matrix, y: Vector, groups: Groups) -> NearestShapeRanker:
+    def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> NearestShapeRanker:
         """Nothing to learn."""
         return self
 
@@ -59,7 +61,7 @@ class PaperHeuristicRanker(BaseEstimator):  # type: ignore[misc]
     is the donor's time scaled by the ratio of the work.
     """
 
-    def fit(self, X: Matrix, y: Vector, groups: Groups) -> PaperHeuristicRanker:
+    def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> PaperHeuristicRanker:
         """Nothing to learn."""
         return self
 
@@ -75,8 +77,9 @@ class _Imputed(BaseEstimator):  # type: ignore[misc]
     def _regressor(self) -> Any:
         raise NotImplementedError
 
-    def fit(self, X: Matrix, y: Vector, groups: Groups) -> _Imputed:
+    def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> _Imputed:
         """Train on all rows alike."""
+        X, y = checked(self, X, y)
         imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
         self.pipeline_ = make_pipeline(imputer, StandardScaler(), self._regressor())
         self.pipeline_.fit(X, filled(y))
@@ -87,7 +90,16 @@ class _Imputed(BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Matrix) -> Vector:
         """Predicted log2 of relative time."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan")
         return np.asarray(self.pipeline_.predict(X), dtype=np.float64)
+
+    def __sklearn_tags__(self) -> Tags:
+        """A target is needed, and missing values are understood."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        return tags
 
 
 class LinearRanker(_Imputed):

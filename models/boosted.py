@@ -7,91 +7,136 @@ from typing import Any, Literal
 import numpy as np
 import xgboost
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from recommender.models.contract import Groups, Matrix, Vector, filled
+from recommender.models.contract import Groups, Matrix, Vector, checked, filled
 
-Objective = Literal["squared-error", "pairwise", "ndcg"]
-_XGBOOST = {"squared-error": "reg:squarederror", "pairwise": "rank:pairwise", "ndcg": "rank:ndcg"}
+Objective = Literal["relative-speed", "log-time", "pairwise", "ndcg"]
+_XGBOOST = {
+    "relative-speed": "reg:squarederror",
+    "log-time": "reg:squarederror",
+    "pairwise": "rank:pairwise",
+    "ndcg": "rank:ndcg",
+}
 OBJECTIVES = tuple(_XGBOOST)
 _RELEVANCE_LEVELS = 31  # NDCG's exponential gain allows no more
+_SLOWEST = 2.0**-10  # squared error may predict a speed of 0 or less
 
 
 class BoostedRanker(BaseEstimator):  # type: ignore[misc]
-    """Boosted trees on log2 of relative time, or on the order within each workload.
+    """Boosted trees on the speed relative to the workload's best, on log time, or on the order.
 
-    Squared error is robust on heavy kernels, where one bad pick costs most; the ranking objectives
-    are better on the typical kernel (docs/decisions.md has the comparison).
+    Squared error on relative speed (1 for the best schedule, 1/2 for one that takes twice as long) puts the
+    errors where picks are decided: among the fast. The mean of several trees in each round makes picks
+    depend less on the seed. docs/decisions.md has the comparison.
     """
 
     def __init__(
         self,
-        objective: Objective = "squared-error",
-        rounds: int = 400,
-        depth: int = 8,
-        learning_rate: float = 0.06,
+        objective: Objective = "relative-speed",
+        rounds: int = 300,
+        depth: int = 9,
+        learning_rate: float = 0.05,
+        trees_per_round: int = 3,
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
         """Keep the settings; see XGBoost's documentation of the parameters of those names.
 
-        `threads` is how many train: all cores by default.
+        `trees_per_round` is its `num_parallel_tree`. `threads` is how many train: all cores by default.
         """
         self.objective = objective
         self.rounds = rounds
         self.depth = depth
         self.learning_rate = learning_rate
+        self.trees_per_round = trees_per_round
         self.seed = seed
         self.threads = threads
 
-    def fit(self, X: Matrix, y: Vector, groups: Groups, sample_weight: Vector | None = None) -> BoostedRanker:
+    def fit(
+        self, X: Matrix, y: Vector, groups: Groups | None = None, sample_weight: Vector | None = None
+    ) -> BoostedRanker:
         """Train from scratch. Every workload weighs the same, however many candidates it has.
 
-        `sample_weight` has one weight a row, the same for all rows of a workload.
+        Without groups all rows are of one workload. `sample_weight` has one weight a row, the same for all
+        rows of a workload.
         """
+        X, y = checked(self, X, y)
+        groups = np.zeros(len(y), dtype=np.int64) if groups is None else np.asarray(groups)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        check_consistent_length(X, groups)
         order = np.argsort(groups, kind="stable")
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight[order]
-        X, target, groups = X[order], filled(y)[order], groups[order]
+        X, target, groups, weight = X[order], filled(y)[order], groups[order], weight[order]
         _, first, index, counts = np.unique(
             groups, return_index=True, return_inverse=True, return_counts=True
         )
         data = xgboost.DMatrix(X, label=self._labels(target))
-        if self.objective == "squared-error":
-            # A pick's cost grows with its speed: rows near the best decide what is picked.
-            data.set_weight(weight * (np.exp2(-target) + 0.1) / np.sqrt(counts[index]))
+        if self._is_regression:
+            data.set_weight(weight / np.sqrt(counts[index]))
         else:
             data.set_group(counts)
             data.set_weight(weight[first])
         self.booster_ = xgboost.train(self._parameters(), data, num_boost_round=self.rounds)
         return self
 
+    @property
+    def _is_regression(self) -> bool:
+        return self.objective in ("relative-speed", "log-time")
+
     def _labels(self, target: Vector) -> Vector:
-        if self.objective == "squared-error":
+        if self.objective == "log-time":
             return target
-        return np.asarray(np.rint(_RELEVANCE_LEVELS * np.exp2(-target)), dtype=np.float64)
+        speed = np.exp2(-target)
+        if self.objective == "relative-speed":
+            return np.asarray(speed)
+        return np.asarray(np.rint(_RELEVANCE_LEVELS * speed), dtype=np.float64)
 
     def _parameters(self) -> dict[str, Any]:
         common = {
             "objective": _XGBOOST[self.objective],
             "max_depth": self.depth,
             "eta": self.learning_rate,
+            "num_parallel_tree": self.trees_per_round,
             "subsample": 0.8,
             "colsample_bytree": 0.5,
-            "min_child_weight": 1.0,
+            "colsample_bynode": 0.6,
+            "min_child_weight": 3.0,
             "seed": self.seed,
             "tree_method": "hist",
             **({"nthread": self.threads} if self.threads else {}),
         }
-        if self.objective == "squared-error":
+        if self._is_regression:
             return common
         return {**common, "lambdarank_pair_method": "mean", "lambdarank_num_pair_per_sample": 4}
 
     def predict(self, X: Matrix) -> Vector:
         """Predicted log2 of relative time, or minus the ranking score."""
-        sign = 1.0 if self.objective == "squared-error" else -1.0
-        return sign * np.asarray(self.booster_.inplace_predict(X), dtype=np.float64)
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan")
+        raw = np.asarray(self.booster_.inplace_predict(X), dtype=np.float64)
+        if self.objective == "relative-speed":
+            return np.asarray(-np.log2(np.maximum(raw, _SLOWEST)))
+        return raw if self.objective == "log-time" else -raw
+
+    def __sklearn_tags__(self) -> Tags:
+        """A target is needed, and missing values are understood."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        return tags
 
     def contributions(self, X: Matrix) -> Vector:
-        """TreeSHAP values in the unit of `predict` [rows, features]; the expected value is left out."""
-        sign = 1.0 if self.objective == "squared-error" else -1.0
+        """TreeSHAP values [rows, features], lower is better; the expected value is left out.
+
+        In shares of the best schedule's speed, in log2 of relative time, or in units of the ranking score.
+        """
+        sign = 1.0 if self.objective == "log-time" else -1.0
         values = self.booster_.predict(xgboost.DMatrix(X), pred_contribs=True)
         return sign * np.asarray(values[:, :-1], dtype=np.float64)
+
+    def in_words(self, gain: float) -> str:
+        """A difference of contributions with its unit."""
+        if self.objective == "relative-speed":
+            return f"{100 * gain:.0f} % of the best speed"
+        return f"{2.0**gain:.2f} x" if self.objective == "log-time" else f"score {gain:.2f}"

@@ -1,16 +1,18 @@
 """What a ranker is: scikit-learn's estimator with groups.
 
-`fit(X, y, groups)` takes features [n, len(FEATURE_NAMES)], log2 of seconds relative to the best of
+`fit(X, y, groups=None)` takes features [n, len(FEATURE_NAMES)], log2 of seconds relative to the best of
 the row's workload (0 is best; NaN for a candidate that failed), and the workload of each row.
 `predict(X)` returns one score a row, in the same unit: lower is better. Scores compare within a group.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
 
 Matrix: TypeAlias = NDArray[np.float32]
 Vector: TypeAlias = NDArray[np.float64]
@@ -23,7 +25,7 @@ FAILED_LOG2_RATIO = 6.0
 class Ranker(Protocol):
     """Orders the candidates of a workload, best first by ascending score."""
 
-    def fit(self, X: Matrix, y: Vector, groups: Groups) -> Ranker:
+    def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> Ranker:
         """Learn from measured candidates; return itself."""
         ...
 
@@ -35,3 +37,17 @@ class Ranker(Protocol):
 def filled(y: Vector) -> Vector:
     """Targets with failures as numbers, and the hopeless tail cut off."""
     return np.minimum(np.where(np.isnan(y), FAILED_LOG2_RATIO, y), FAILED_LOG2_RATIO)
+
+
+def checked(estimator: Any, X: Matrix, y: Vector) -> tuple[Matrix, Vector]:
+    """What `fit` was given, as arrays: missing features and failed candidates are NaN.
+
+    Raises:
+        ValueError: of other shapes or types, infinite, or without a target.
+    """
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    X = validate_data(estimator, X, dtype=np.float32, ensure_all_finite="allow-nan")
+    y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan").ravel()
+    check_consistent_length(X, y)
+    return X, y

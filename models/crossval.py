@@ -32,9 +32,10 @@ RANKERS: Mapping[str, Callable[[int], Any]] = {
     "paper-heuristic": lambda seed: baselines.PaperHeuristicRanker(),
     "linear": lambda seed: baselines.LinearRanker(),
     "forest": lambda seed: baselines.ForestRanker(seed=seed),
-    "xgboost": lambda seed: BoostedRanker("squared-error", seed=seed),
-    "xgboost-pairwise": lambda seed: BoostedRanker("pairwise", seed=seed),
-    "xgboost-ndcg": lambda seed: BoostedRanker("ndcg", seed=seed),
+    "xgboost": lambda seed: BoostedRanker(seed=seed),
+    "xgboost-log-time": lambda seed: BoostedRanker("log-time", trees_per_round=1, seed=seed),
+    "xgboost-pairwise": lambda seed: BoostedRanker("pairwise", trees_per_round=1, seed=seed),
+    "xgboost-ndcg": lambda seed: BoostedRanker("ndcg", trees_per_round=1, seed=seed),
 }
 
 
@@ -102,9 +103,15 @@ def score_fold(
     name: str, ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL
 ) -> list[KernelScore]:
     """Train a ranker on a fold, and score it on each kernel; it sees only `columns` of the features."""
-    train, test = fold.train, fold.test
-    ranker = ranker.fit(train.X[:, columns], train.y, train.groups)
-    return [_score(name, ranker, fold, group, columns) for group in np.unique(test.groups)]
+    ranker = ranker.fit(fold.train.X[:, columns], fold.train.y, fold.train.groups)
+    return score_trained(name, ranker, fold, columns)
+
+
+def score_trained(
+    name: str, ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL
+) -> list[KernelScore]:
+    """Score a ranker that was trained on a fold on each of its kernels."""
+    return [_score(name, ranker, fold, group, columns) for group in np.unique(fold.test.groups)]
 
 
 def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDArray[np.intp]) -> KernelScore:

@@ -131,7 +131,7 @@ def train_ranker(
     pipeline: str,
     *,
     exclude_models: Collection[str] = (),
-    objective: Objective = "squared-error",
+    objective: Objective = "relative-speed",
     seed: int = 0,
 ) -> tuple[BoostedRanker, RankerCard]:
     """Train on everything that was measured on `hardware` and its relatives, without excluded models.
@@ -145,19 +145,24 @@ def train_ranker(
 
 
 def fit_ranker(
-    rows: TrainingSet, hardware: str, objective: Objective = "squared-error", seed: int = 0
+    rows: TrainingSet, hardware: str, objective: Objective = "relative-speed", seed: int = 0
 ) -> BoostedRanker:
     """Train on all workloads of which something ran; those of other machines weigh less."""
     usable = [i for i in range(len(rows.workloads)) if np.isfinite(rows.seconds[rows.groups == i]).any()]
     rows = rows.only(np.isin(rows.groups, usable))
-    by_group = np.array([1.0 if machine == hardware else OTHER_MACHINE_WEIGHT for machine in rows.machines])
     return BoostedRanker(objective=objective, seed=seed).fit(
-        rows.X, rows.y, rows.groups, sample_weight=by_group[rows.groups]
+        rows.X, rows.y, rows.groups, sample_weight=machine_weights(rows, hardware)
     )
 
 
+def machine_weights(rows: TrainingSet, hardware: str) -> Vector:
+    """A weight for each row, less where it was measured on another machine than the one trained for."""
+    by_group = np.array([1.0 if machine == hardware else OTHER_MACHINE_WEIGHT for machine in rows.machines])
+    return np.asarray(by_group[rows.groups])
+
+
 def describe_ranker(
-    rows: TrainingSet, objective: Objective = "squared-error", exclude_models: Collection[str] = ()
+    rows: TrainingSet, objective: Objective = "relative-speed", exclude_models: Collection[str] = ()
 ) -> RankerCard:
     """The page about a ranker that was trained on these rows."""
     return RankerCard(

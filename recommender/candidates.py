@@ -69,10 +69,11 @@ def _matching_sketches(wanted: Sketch, sketches: Sequence[Sketch]) -> list[Sketc
 
 def _adapted(donor: Schedule, sketch: Sketch) -> Iterator[tuple[str, tuple[Decision, ...]]]:
     """Decisions of a donor for a sketch, under each policy and each choice of open locations."""
+    choices, places = list(_choices(donor, sketch)), _locations(donor, sketch)
     for policy in POLICIES:
         tiles = [repair(policy, t, s) for t, s in zip(donor.tiles, sketch.tiles, strict=True)]
-        for locations in _locations(donor, sketch):
-            yield policy, _answers(sketch, iter(tiles), _choices(donor, sketch), iter(locations))
+        for locations in places:
+            yield policy, _answers(sketch, iter(tiles), iter(choices), iter(locations))
 
 
 def _answers(

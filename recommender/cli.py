@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -166,7 +167,7 @@ def remeasure(
     per_kernel: Annotated[int, typer.Option(min=2, help="schedules to measure again per kernel")] = 8,
     since: Annotated[
         datetime | None,
-        typer.Option("--since", formats=["%Y-%m-%dT%H:%M"], help="skip kernels that were done since (UTC)"),
+        typer.Option("--since", formats=["%Y-%m-%dT%H:%M"], help="go on with a run begun then (UTC)"),
     ] = None,
     target: TargetOption = "host",
     threads: Threads = None,
@@ -182,7 +183,7 @@ def remeasure(
 
     machine = this_machine(target, threads)
     prepared = [prepare_named(name, machine) for name in models]
-    start = since.replace(tzinfo=timezone.utc).timestamp() if since else float("inf")
+    start = since.replace(tzinfo=timezone.utc).timestamp() if since else time.time()
     with open_workspace(machine, store, "remeasure") as workspace:
         print(said(measure_again(prepared, per_kernel, workspace, reporter_for(quiet, verbose), start)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from recommender.errors import OutputError, RecommenderError
+from recommender.errors import ModelError, OutputError, RecommenderError
 from recommender.progress import Reporter
 
 P = ParamSpec("P")
@@ -38,10 +39,15 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="write the r
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """An expected failure of a command is one line on stderr and an exit code of its kind."""
+    """An expected failure of a command is one line on stderr and an exit code of its kind.
+
+    Memory of the command's own process is bounded, so that a model that asks for more than there is (a
+    constant of a trillion elements) is such a failure, and no reason for the system to kill something.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        _bound_memory()
         try:
             command(*args, **kwargs)
         except RecommenderError as exc:
@@ -50,11 +56,25 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except OSError as exc:
             print(f"error: {exc}; check the path, its permissions and the space left", file=sys.stderr)
             raise typer.Exit(OutputError.exit_code) from exc
+        except MemoryError as exc:
+            print("error: there is not enough memory; use a machine with more", file=sys.stderr)
+            raise typer.Exit(ModelError.exit_code) from exc
         except KeyboardInterrupt as exc:
             print("interrupted; finished measurements are kept", file=sys.stderr)
             raise typer.Exit(_INTERRUPTED) from exc
 
     return run
+
+
+def _bound_memory() -> None:
+    """Let this process have what is available now, and no more; only Linux says how much that is."""
+    if sys.platform != "linux":
+        return
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft == resource.RLIM_INFINITY or soft > available:
+        resource.setrlimit(resource.RLIMIT_DATA, (available, hard))
 
 
 def reporter_for(quiet: bool, verbose: bool) -> Reporter:

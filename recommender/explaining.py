@@ -13,10 +13,12 @@ from recommender.run import Choice
 from recommender.vocabulary import Candidate, Hardware
 
 _SHOWN = 3
+_SMALLEST = 0.01
+"""Contributions under this are not worth a word, in the units of the ranker's objectives."""
 
 
 def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[str, ...]:
-    """Two sentences on a choice, from TreeSHAP values (log2 of relative time; Lundberg et al. 2020).
+    """Two sentences on a choice, from the ranker's TreeSHAP values (Lundberg et al. 2020).
 
     The first names the features that speak most for the chosen schedule, against the mean candidate of
     its kernel; the second those that speak most against the runner-up, compared with it.
@@ -30,8 +32,8 @@ def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[
     chosen, other = candidates.index(choice.chosen), candidates.index(runner_up)
     speaks_for = shares.mean(axis=0) - shares[chosen]
     holds_back = shares[other] - shares[chosen]
-    first = _phrases(speaks_for, features[chosen])
-    second = _phrases(holds_back, features[chosen], features[other])
+    first = _phrases(ranker, speaks_for, features[chosen])
+    second = _phrases(ranker, holds_back, features[chosen], features[other])
     return (
         f"spoke for it: {', '.join(first) or 'nothing in particular'}",
         f"held the runner-up back: {', '.join(second) or 'nothing: they were told apart by measuring'}",
@@ -46,15 +48,18 @@ def _runner_up(choice: Choice) -> Candidate:
 
 
 def _phrases(
-    gain: NDArray[np.float64], values: NDArray[np.float32], others: NDArray[np.float32] | None = None
+    ranker: BoostedRanker,
+    gain: NDArray[np.float64],
+    values: NDArray[np.float32],
+    others: NDArray[np.float32] | None = None,
 ) -> list[str]:
-    """The features with the largest gain, in words, each with the factor in time that it stands for."""
+    """The features with the largest gain, in words, each with what it is worth."""
     phrases = []
     for column in np.argsort(-gain)[:_SHOWN]:
-        if gain[column] < 0.01:
+        if gain[column] < _SMALLEST:
             break
         group, _, name = FEATURE_NAMES[column].partition(".")
         against = "" if others is None else f" against {others[column]:.3g}"
-        factor = 2.0 ** float(gain[column])
-        phrases.append(f"{group} {name.replace('_', ' ')} {values[column]:.3g}{against} ({factor:.2f} x)")
+        worth = ranker.in_words(float(gain[column]))
+        phrases.append(f"{group} {name.replace('_', ' ')} {values[column]:.3g}{against} ({worth})")
     return phrases

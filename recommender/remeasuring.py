@@ -18,8 +18,11 @@ import numpy as np
 from recommender.datasets.records import Measurement
 from recommender.progress import Reporter
 from recommender.session import PreparedModel
-from recommender.vocabulary import Candidate, Kernel
+from recommender.vocabulary import Candidate, Kernel, Schedule
 from recommender.workspace import Workspace
+
+_ROUNDS = 4
+"""So often what turns out to be among the best is measured as well."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,18 @@ def remeasure(
     per_kernel: int,
     workspace: Workspace,
     reporter: Reporter,
-    since: float = math.inf,
+    since: float,
 ) -> list[Drift]:
-    """Measure the `per_kernel` best of every kernel again, but for kernels that were done since.
+    """Measure again until the `per_kernel` best of every kernel have all been measured since then.
 
-    `since` is in seconds since 1970, the start of a run that was interrupted; by default none is skipped.
+    Those that were best by luck fall behind others, which are then measured too. `since` is in seconds since
+    1970, now or the start of a run that was interrupted, which is so gone on with.
     """
     work = {k.workload.key: (model, k) for model in models for k in model.kernels}
     drifts = []
     with reporter.steps("measuring again", len(work)) as steps:
         for model, kernel in work.values():
-            kept = workspace.kept(kernel.workload.key)
-            best = best_measured(kept, per_kernel)
-            done = sum(m.measured_at >= since for m in kept)
-            if len(best) > max(done, 1):
-                drifts += _again(model, kernel, best, workspace)
+            drifts += _again(model, kernel, per_kernel, workspace, since)
             steps.advance(f"{model.name} {kernel.name}")
     return drifts
 
@@ -73,16 +73,23 @@ def best_measured(kept: Sequence[Measurement], n: int) -> list[Measurement]:
 
 
 def _again(
-    model: PreparedModel, kernel: Kernel, best: Sequence[Measurement], workspace: Workspace
+    model: PreparedModel, kernel: Kernel, per_kernel: int, workspace: Workspace, since: float
 ) -> list[Drift]:
-    task = model.task(kernel)
-    if workspace.measurer.prepare(task) is not None:
-        return []
-    candidates = [Candidate(kernel.workload, m.schedule, m.policy) for m in best]
-    outcomes = workspace.measure_all(model, task, candidates)
+    key, task = kernel.workload.key, model.task(kernel)
+    before: dict[Schedule, float] = {}
+    after: dict[Schedule, float] = {}
+    for _ in range(_ROUNDS):
+        best = best_measured(workspace.kept(key), per_kernel)
+        todo = [m for m in best if m.measured_at < since]
+        if not todo or (not after and workspace.measurer.prepare(task) is not None):
+            break
+        outcomes = workspace.measure_all(
+            model, task, [Candidate(kernel.workload, m.schedule, m.policy) for m in todo]
+        )
+        before |= {m.schedule: m.outcome.median_seconds for m in todo}
+        after |= {m.schedule: o.median_seconds for m, o in zip(todo, outcomes, strict=True)}
     workspace.measurer.unload(task)
-    before = tuple(m.outcome.median_seconds for m in best)
-    return [Drift(kernel.workload.key, before, tuple(o.median_seconds for o in outcomes))]
+    return [Drift(key, tuple(before.values()), tuple(after.values()))] if len(after) > 1 else []
 
 
 def said(drifts: Sequence[Drift]) -> str:

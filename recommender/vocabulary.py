@@ -133,13 +133,22 @@ class Sketch:
     rfactor_loop: int = -1
     steps: str = ""
 
+    def __hash__(self) -> int:
+        """Remembered: sketches are looked up by the hundred thousand when candidates are made."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Without `steps`: a string's hash differs from process to process, and this one travels with pickles.
+        return hash((self.samples, self.epilogue_level, self.rfactor_loop))
+
     @cached_property
     def structure(self) -> tuple[tuple[int, ...], int]:
         """What two workloads' sketches must share for decisions to transfer between them."""
         parts = tuple(s.parts for s in self.samples if isinstance(s, SampledTile))
         return parts, self.rfactor_loop
 
-    @property
+    @cached_property
     def tiles(self) -> tuple[SampledTile, ...]:
         """The tiled loops, in the order in which they are sampled."""
         return tuple(s for s in self.samples if isinstance(s, SampledTile))
@@ -293,7 +302,7 @@ class Schedule:
         """Key of this schedule in stores: equal structure and decisions give equal ids."""
         return digest([self.sketch.to_json(), self.decisions])
 
-    @property
+    @cached_property
     def tiles(self) -> tuple[Tile, ...]:
         """The tile decisions, in the order in which they are sampled."""
         return tuple(d for d in self.decisions if isinstance(d, tuple))

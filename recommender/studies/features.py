@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from recommender.features import FEATURE_NAMES, feature_groups
 from recommender.models.boosted import BoostedRanker
-from recommender.models.crossval import Fold, KernelScore, score_fold
+from recommender.models.crossval import Fold, KernelScore, score_fold, score_trained
 from recommender.studies.common import AT_1, ranker_of, said
 from recommender.studies.table import Plot, Study, StudyInput, regret_row
 from recommender.vocabulary import Json
 
 
 def study_features(given: StudyInput) -> Study:
-    """Each group of features left out, and alone; and what TreeSHAP says each group contributes."""
+    """Each group of features left out, alone, and permuted; and what TreeSHAP says it contributes.
+
+    A group is permuted by giving each candidate that group's values of another candidate of the same model
+    (Breiman 2001, section 10), which asks what the trained ranker leans on; leaving it out asks what another
+    ranker could do without it.
+    """
     groups = feature_groups()
     everything = np.arange(len(FEATURE_NAMES))
     variants = {"all": everything}
@@ -21,7 +28,10 @@ def study_features(given: StudyInput) -> Study:
     variants |= {f"only {g}": everything[part] for g, part in groups.items() if g != "hardware"}
     work = [(name, columns, given.seed, fold) for name, columns in variants.items() for fold in given.folds]
     scores = [score for part in given.spread(_scored_columns, work) for score in part]
-    contributions = np.mean(given.spread(_contributions, [(given.seed, f) for f in given.folds]), axis=0)
+    parts = given.spread(_looked_into, [(given.seed, fold) for fold in given.folds])
+    contributions = np.mean([contribution for contribution, _ in parts], axis=0)
+    scores += [score for _, permuted in parts for score in permuted]
+    variants |= {f"permuted {g}": everything for g in groups if g != "hardware"}
     rows: list[dict[str, Json]] = []
     for name in variants:
         mean, low, high = regret_row([s for s in scores if s.ranker == name], AT_1)
@@ -50,9 +60,16 @@ def _scored_columns(name: str, columns: np.ndarray, seed: int, fold: Fold) -> li
     return score_fold(name, ranker_of("xgboost", seed), fold, columns)
 
 
-def _contributions(seed: int, fold: Fold) -> np.ndarray:
-    """Mean absolute TreeSHAP value of each feature on a fold's candidates, as a share of all."""
+def _looked_into(seed: int, fold: Fold) -> tuple[np.ndarray, list[KernelScore]]:
+    """Mean absolute TreeSHAP value of each feature as a share of all, and scores with groups permuted."""
     ranker: BoostedRanker = ranker_of("xgboost", seed)
     ranker.fit(fold.train.X, fold.train.y, fold.train.groups)
     mean = np.abs(ranker.contributions(fold.test.X)).mean(axis=0)
-    return np.asarray(mean / mean.sum())
+    rng = np.random.default_rng(seed)
+    scores: list[KernelScore] = []
+    for group, columns in feature_groups().items():
+        mixed = fold.test.X.copy()
+        mixed[:, columns] = mixed[rng.permutation(len(mixed)), columns]
+        permuted = replace(fold, test=replace(fold.test, X=mixed))
+        scores += score_trained(f"permuted {group}", ranker, permuted)
+    return np.asarray(mean / mean.sum()), scores

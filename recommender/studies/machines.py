@@ -6,7 +6,7 @@ import numpy as np
 
 from recommender.errors import DataError, UsageError
 from recommender.models import metrics
-from recommender.models.training import training_set
+from recommender.models.training import machine_weights, training_set
 from recommender.studies.common import ranker_of, said, usable
 from recommender.studies.table import Plot, Study, StudyInput
 from recommender.vocabulary import Json
@@ -25,14 +25,20 @@ def study_hardware(given: StudyInput) -> Study:
     for target in machines:
         for source in ("own", "others", "both"):
             rows.append(_hardware_row(given, target, source, machines))
-    gain = next(r for r in rows if r["trained on"] == "both")
-    alone = next(r for r in rows if r["trained on"] == "others")
-    finding = (
-        f"For {gain['hardware']}, regret@1 is {said(alone, 'regret@1 %')} with outcomes of other machines "
-        f"alone and {said(gain, 'regret@1 %')} with its own besides."
-    )
+    finding = " ".join(_finding(machine, rows) for machine in machines)
     plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
     return Study("hardware", finding, rows, plot)
+
+
+def _finding(machine: str, rows: list[dict[str, Json]]) -> str:
+    own, others, both = (
+        said(next(r for r in rows if (r["hardware"], r["trained on"]) == (machine, source)), "regret@1 %")
+        for source in ("own", "others", "both")
+    )
+    return (
+        f"For {machine}, regret@1 is {others} with outcomes of other machines alone, {own} with its own "
+        f"alone, {both} with both."
+    )
 
 
 def _hardware_row(given: StudyInput, target: str, source: str, machines: list[str]) -> dict[str, Json]:
@@ -48,7 +54,9 @@ def _hardware_row(given: StudyInput, target: str, source: str, machines: list[st
         train = usable(train.only(np.isin(train.groups, groups)))
         if not len(train.y):
             continue
-        ranker = ranker_of("xgboost", given.seed).fit(train.X, train.y, train.groups)
+        ranker = ranker_of("xgboost", given.seed).fit(
+            train.X, train.y, train.groups, sample_weight=machine_weights(train, target)
+        )
         for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):
             mask = everything.groups == g
             if machine == target and key in set(part) and np.isfinite(everything.seconds[mask]).sum() >= 3:

@@ -19,7 +19,7 @@ def study_rankers(given: StudyInput) -> Study:
 
 
 def study_objectives(given: StudyInput) -> Study:
-    """XGBoost's objectives: squared error on log time, pairwise, NDCG."""
+    """XGBoost's objectives: squared error on relative speed or log time, pairwise, NDCG."""
     return _compared(given, "objectives", [name for name in RANKERS if name.startswith("xgboost")])
 
 

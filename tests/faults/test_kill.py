@@ -25,7 +25,7 @@ from recommender.models.artefact import load_ranker
 from tests.conftest import small_convnet
 
 pytestmark = [pytest.mark.tvm, pytest.mark.faults]
-KILLS = int(os.environ.get("RECOMMENDER_KILLS", "3"))
+KILLS = int(os.environ.get("RECOMMENDER_KILLS", "2"))
 TRIALS = 6
 
 

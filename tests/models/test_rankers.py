@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
 
 from recommender.errors import DataError
 from recommender.features import FEATURE_NAMES, FEATURES_HASH
@@ -22,9 +23,10 @@ RANKERS = [
     baselines.PaperHeuristicRanker(),
     baselines.LinearRanker(),
     baselines.ForestRanker(trees=20),
-    BoostedRanker(rounds=60),
-    BoostedRanker("pairwise", rounds=60),
-    BoostedRanker("ndcg", rounds=60),
+    BoostedRanker(rounds=60, learning_rate=0.1),
+    BoostedRanker("log-time", rounds=60, learning_rate=0.1),
+    BoostedRanker("pairwise", rounds=60, learning_rate=0.1),
+    BoostedRanker("ndcg", rounds=60, learning_rate=0.1),
 ]
 LEARNERS = RANKERS[4:]  # what makes a schedule good is not linear, here as in truth
 
@@ -53,6 +55,21 @@ class TestEveryRanker:
         assert (a == b).all()
 
 
+WEIGHTS_DRAW = {
+    "check_sample_weight_equivalence_on_dense_data": "rows are drawn for each tree, so that a weight of two "
+    "is not the same as a row that is there twice; and workloads, not rows, weigh the same"
+}
+
+
+@pytest.mark.parametrize("ranker", RANKERS[3:], ids=repr)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_estimators_keep_scikit_learns_conventions(ranker: Any) -> None:
+    is_boosted = isinstance(ranker, BoostedRanker)
+    small = clone(ranker).set_params(rounds=5) if is_boosted else clone(ranker)
+
+    check_estimator(small, expected_failed_checks=WEIGHTS_DRAW if is_boosted else {})
+
+
 @pytest.mark.parametrize("ranker", LEARNERS, ids=repr)
 def test_a_learner_picks_better_than_chance_on_unseen_workloads(ranker: Any) -> None:
     X, truth, groups = rows(1)
@@ -64,7 +81,7 @@ def test_a_learner_picks_better_than_chance_on_unseen_workloads(ranker: Any) -> 
 
 def card(**changes: Any) -> RankerCard:
     values = {"features_hash": FEATURES_HASH, "data_digest": "d", "rows": 1, "workloads": 1}
-    return RankerCard(**{**values, "objective": "squared-error", **changes})
+    return RankerCard(**{**values, "objective": "relative-speed", **changes})
 
 
 def test_an_artefact_predicts_what_was_saved(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def ranker() -> BoostedRanker:
 
 def card(**changes: Any) -> RankerCard:
     values = {"features_hash": FEATURES_HASH, "data_digest": "0123456789", "rows": 60, "workloads": 6}
-    return RankerCard(**{**values, "objective": "squared-error", "trained_at": "2026-01-02", **changes})
+    return RankerCard(**{**values, "objective": "relative-speed", "trained_at": "2026-01-02", **changes})
 
 
 def test_the_shipped_ranker_is_used_until_another_is_chosen(ranker: BoostedRanker) -> None:
