@@ -109,7 +109,9 @@ def beats(winner: Outcome, incumbent: Outcome) -> bool:
     Both were sampled in turns: the ratio of a turn's two times is free of what the machine did from one
     turn to the next. Their median must be under 1 by more than half the range between their quartiles.
     """
-    if not winner.median_seconds < incumbent.median_seconds:
+    if not (winner.ok and incumbent.ok):
+        return winner.ok
+    if winner.median_seconds >= incumbent.median_seconds:
         return False
     ratios = sorted(w / i for w, i in zip(winner.seconds, incumbent.seconds, strict=False))
     quarter = len(ratios) // 4

@@ -45,7 +45,7 @@ def test_within_the_spread_the_incumbent_stays() -> None:
     assert not beats(Outcome.of_times([0.95, 1.2, 1.0, 1.1, 1.2]), incumbent)
     assert beats(Outcome.of_times([0.5, 0.5, 0.5, 0.51, 0.52]), incumbent)
     assert not beats(Outcome.failure(Status.CRASHED, "signal"), incumbent)
-    assert beats(incumbent, Outcome.failure(Status.CRASHED, "signal")) is False
+    assert beats(incumbent, Outcome.failure(Status.CRASHED, "signal"))
 
 
 @contextmanager

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from recommender.cli import app
@@ -34,7 +34,7 @@ def run(
     )
 
 
-def invoke(*arguments: str | Path) -> Result:
+def invoke(*arguments: str | Path) -> Any:
     """The command in this process: many cases without importing TVM for each."""
     return CliRunner().invoke(app, [*map(str, arguments)])
 
