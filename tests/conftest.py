@@ -26,6 +26,12 @@ def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def short_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole models are timed for a moment only, where a test does not ask how fast they are."""
+    monkeypatch.setattr("recommender.delivery._BUDGET_SECONDS", 1.0)
+
+
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     return this_machine()

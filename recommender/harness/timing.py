@@ -34,6 +34,6 @@ class TimingRule:
         return max(min(_FEWEST, self.repeats), fitting)
 
 
-IN_TURNS = TimingRule(repeats=15, repeat_seconds=0.004, loser_ratio=3.0)
+IN_TURNS = TimingRule(repeats=11, repeat_seconds=0.003, loser_ratio=3.0)
 """For candidates of one kernel side by side. A machine that changes its speed several times a second makes
 the same code up to 1.8 times as slow; in many short turns each candidate meets all of its speeds."""

@@ -17,7 +17,7 @@ from recommender.ranking import LOST
 from recommender.report import Report, report_json
 from recommender.run import Options
 
-pytestmark = pytest.mark.tvm
+pytestmark = [pytest.mark.tvm, pytest.mark.usefixtures("short_latencies")]
 
 
 @pytest.fixture
