@@ -84,7 +84,8 @@ def markdown(result: Evaluation, scores: Sequence[Json]) -> str:
     """All tables as one page."""
     parts = [
         f"# Results\n\nLeave one model out, {result.hardware}, pipeline {result.pipeline}. "
-        "Made by `recommender evaluate -o docs/results`; models by `recommender evaluate --measure` before.\n"
+        "Made by `recommender evaluate -o docs/results`; models by `recommender evaluate --measure` before. "
+        "The same as plots: [plots](plots).\n"
     ]
     if scores:
         parts.append("## Whole models, novel shapes only\n\n" + _models_table(scores))

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from recommender.studies.table import Study
 
 matplotlib.use("agg")
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255")
-"""Okabe and Ito's palette without yellow and black, which vanish on a white or a dark page."""
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255", "#117733")
+"""Okabe and Ito's palette without yellow and black, which vanish on a white or a dark page, and two more."""
+_MARKERS = "osD^vPX*h"
 _THEMES = {"light": ("white", "#222222"), "dark": ("#121212", "#dddddd")}
 
 
@@ -67,15 +68,19 @@ def _lines(study: Study, axes: Axes, ink: str) -> None:
         rows = [row for row in study.rows if row[plot.series] == name]
         x, y = [row[plot.x] for row in rows], [row[plot.y] for row in rows]
         colour = _COLOURS[i % len(_COLOURS)]
-        axes.plot(x, y, color=colour, marker="osD^vPX*"[i % 8], label=name)
+        axes.plot(x, y, color=colour, marker=_MARKERS[i % len(_MARKERS)], label=name)
         axes.fill_between(
-            x, [r["low %"] for r in rows], [r["high %"] for r in rows], color=colour, alpha=0.15
+            x, [r["low %"] for r in rows], [r["high %"] for r in rows], color=colour, alpha=0.08
         )
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     axes.set_xscale("log")
+    ticks = sorted({row[plot.x] for row in study.rows})
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
     axes.set_yscale("symlog", linthresh=1)
-    axes.legend()
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _heat(study: Study, axes: Axes, ink: str) -> None:
