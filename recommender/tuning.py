@@ -99,10 +99,12 @@ class _Tuner:
             known[schedule] = outcome
             workspace.keep(Candidate(kernel.workload, schedule, "search"), outcome, model.name, lineage)
 
-        left = max(self._trials - len(own) - (len(known) - before), 0)
-        workspace.measurer.search(
-            task, trials=left, seed=workspace.seed, known=list(known.items()), report=keep
-        )
+        left, found = self._trials - len(own) - (len(known) - before), 1
+        while left > 0 and found:  # what a search proposes again costs it a trial, and us none
+            settled = list(known.items())
+            workspace.measurer.search(task, trials=left, seed=workspace.seed, known=settled, report=keep)
+            found = len(known) - len(settled)
+            left -= found
         workspace.measurer.unload(task)
         wall = time.monotonic() - start
         if self._knowledge is None:
