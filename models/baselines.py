@@ -11,11 +11,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from recommender.features import FEATURE_NAMES
-from recommender.models.contract import Groups, Matrix, Vector, checked, filled
+from recommender.models.contract import Groups, Learner, Matrix, Vector, filled
 
 
 def _column(X: Matrix, name: str, missing: float) -> Vector:
@@ -71,7 +70,7 @@ class PaperHeuristicRanker(BaseEstimator):  # type: ignore[misc]
         return _column(X, "pair.donor_expected_log2_seconds", 100.0) + 1e3 * other_class
 
 
-class _Imputed(BaseEstimator):  # type: ignore[misc]
+class _Imputed(Learner):
     """A scikit-learn regressor on log2 of relative time, with missing pair features filled in."""
 
     def _regressor(self) -> Any:
@@ -79,10 +78,10 @@ class _Imputed(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> _Imputed:
         """Train on all rows alike."""
-        X, y = checked(self, X, y)
+        X, y = self.checked(X, y)
         imputer = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
         self.pipeline_ = make_pipeline(imputer, StandardScaler(), self._regressor())
-        self.pipeline_.fit(X, filled(y))
+        self.pipeline_.fit(X.astype(np.float64), filled(y))  # in float32 sums depend on the order of rows
         # Threads would add a forest's trees up in any order, and so round differently each time.
         if hasattr(self.pipeline_[-1], "n_jobs"):
             self.pipeline_[-1].n_jobs = 1
@@ -91,15 +90,8 @@ class _Imputed(BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Matrix) -> Vector:
         """Predicted log2 of relative time."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan")
-        return np.asarray(self.pipeline_.predict(X), dtype=np.float64)
-
-    def __sklearn_tags__(self) -> Tags:
-        """A target is needed, and missing values are understood."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.input_tags.allow_nan = True
-        return tags
+        X = self.checked_features(X, reset=False)
+        return np.asarray(self.pipeline_.predict(X.astype(np.float64)), dtype=np.float64)
 
 
 class LinearRanker(_Imputed):

@@ -6,11 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 import xgboost
-from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from recommender.models.contract import Groups, Matrix, Vector, checked, filled
+from recommender.models.contract import Groups, Learner, Matrix, Vector, filled
 
 Objective = Literal["relative-speed", "log-time", "pairwise", "ndcg"]
 _XGBOOST = {
@@ -24,7 +23,7 @@ _RELEVANCE_LEVELS = 31  # NDCG's exponential gain allows no more
 _SLOWEST = 2.0**-10  # squared error may predict a speed of 0 or less
 
 
-class BoostedRanker(BaseEstimator):  # type: ignore[misc]
+class BoostedRanker(Learner):
     """Boosted trees on the speed relative to the workload's best, on log time, or on the order.
 
     Squared error on relative speed (1 for the best schedule, 1/2 for one that takes twice as long) puts the
@@ -62,7 +61,7 @@ class BoostedRanker(BaseEstimator):  # type: ignore[misc]
         Without groups all rows are of one workload. `sample_weight` has one weight a row, the same for all
         rows of a workload.
         """
-        X, y = checked(self, X, y)
+        X, y = self.checked(X, y)
         groups = np.zeros(len(y), dtype=np.int64) if groups is None else np.asarray(groups)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         check_consistent_length(X, groups)
@@ -113,18 +112,11 @@ class BoostedRanker(BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Matrix) -> Vector:
         """Predicted log2 of relative time, or minus the ranking score."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan")
+        X = self.checked_features(X, reset=False)
         raw = np.asarray(self.booster_.inplace_predict(X), dtype=np.float64)
         if self.objective == "relative-speed":
             return np.asarray(-np.log2(np.maximum(raw, _SLOWEST)))
         return raw if self.objective == "log-time" else -raw
-
-    def __sklearn_tags__(self) -> Tags:
-        """A target is needed, and missing values are understood."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.input_tags.allow_nan = True
-        return tags
 
     def contributions(self, X: Matrix) -> Vector:
         """TreeSHAP values [rows, features], lower is better; the expected value is left out.

@@ -7,11 +7,12 @@ the row's workload (0 is best; NaN for a candidate that failed), and the workloa
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 Matrix: TypeAlias = NDArray[np.float32]
@@ -34,20 +35,38 @@ class Ranker(Protocol):
         ...
 
 
+class Learner(BaseEstimator):  # type: ignore[misc]
+    """An estimator that learns from measured candidates: missing features and failed candidates are NaN."""
+
+    def __sklearn_tags__(self) -> Tags:
+        """A target is needed, and missing values are understood."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def checked_features(self, X: Matrix, reset: bool) -> Matrix:
+        """Features as float32; without `reset`, of the same columns as those that were learned from.
+
+        Raises:
+            ValueError: of another shape or type, or infinite.
+        """
+        return validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan")  # type: ignore[no-any-return]
+
+    def checked(self, X: Matrix, y: Vector) -> tuple[Matrix, Vector]:
+        """What `fit` was given, as arrays.
+
+        Raises:
+            ValueError: of other shapes or types, infinite, or without a target.
+        """
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X = self.checked_features(X, reset=True)
+        y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan").ravel()
+        check_consistent_length(X, y)
+        return X, y
+
+
 def filled(y: Vector) -> Vector:
     """Targets with failures as numbers, and the hopeless tail cut off."""
     return np.minimum(np.where(np.isnan(y), FAILED_LOG2_RATIO, y), FAILED_LOG2_RATIO)
-
-
-def checked(estimator: Any, X: Matrix, y: Vector) -> tuple[Matrix, Vector]:
-    """What `fit` was given, as arrays: missing features and failed candidates are NaN.
-
-    Raises:
-        ValueError: of other shapes or types, infinite, or without a target.
-    """
-    if y is None:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
-    X = validate_data(estimator, X, dtype=np.float32, ensure_all_finite="allow-nan")
-    y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan").ravel()
-    check_consistent_length(X, y)
-    return X, y

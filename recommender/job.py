@@ -146,7 +146,7 @@ class _KernelBench:
         return choice
 
     def _judge(self, ranked: Ranked, fallback: Outcome, tried: tuple[Tried, ...], task: Task) -> Choice:
-        """The winner must beat the fallback beyond the spread of both; else the fallback stays."""
+        """The winner must beat the fallback turn by turn, beyond the spread; else the fallback stays."""
         winner = min(tried, key=lambda t: t.outcome.median_seconds)
         if not winner.outcome.ok or winner.candidate.schedule == ranked.fallback.schedule:
             kept = fallback if fallback.ok else None

@@ -8,22 +8,11 @@ import pytest
 
 from recommender.calibrating import PER_KERNEL, calibrate, design, spread
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, gather_knowledge, rank_kernel
-from recommender.run import Clock, Options, Run
-from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.ranking import Knowledge, rank_kernel
+from recommender.session import Machine, PreparedModel
 from recommender.workspace import open_workspace
 
 pytestmark = pytest.mark.tvm
-
-
-@pytest.fixture
-def model(convnet_path: Path, machine: Machine) -> PreparedModel:
-    return prepare_named(str(convnet_path), machine)
-
-
-@pytest.fixture
-def knowledge(machine: Machine, library: Path) -> Knowledge:
-    return gather_knowledge(Run(machine, Options(store=library), Reporter(0), Clock()))
 
 
 def test_every_class_comes_before_any_comes_twice(model: PreparedModel) -> None:

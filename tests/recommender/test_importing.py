@@ -20,15 +20,10 @@ from recommender.datasets.foreign import read_records, read_workloads
 from recommender.errors import DataError
 from recommender.importing import ImportSummary, import_database
 from recommender.progress import Reporter
-from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.session import Machine, PreparedModel
 from recommender.workspace import open_workspace
 
 pytestmark = pytest.mark.tvm
-
-
-@pytest.fixture
-def model(convnet_path: Path, machine: Machine) -> PreparedModel:
-    return prepare_named(str(convnet_path), machine)
 
 
 @pytest.fixture

@@ -10,19 +10,9 @@ import pytest
 from recommender.progress import Reporter
 from recommender.ranking import LOST, Knowledge, gather_knowledge, rank_kernel
 from recommender.run import Clock, Options, Run
-from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.session import Machine, PreparedModel
 
 pytestmark = pytest.mark.tvm
-
-
-@pytest.fixture
-def model(convnet_path: Path, machine: Machine) -> PreparedModel:
-    return prepare_named(str(convnet_path), machine)
-
-
-@pytest.fixture
-def knowledge(machine: Machine, library: Path) -> Knowledge:
-    return gather_knowledge(Run(machine, Options(store=library), Reporter(0), Clock()))
 
 
 def test_the_best_measured_is_first_and_losers_are_gone(

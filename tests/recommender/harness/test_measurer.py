@@ -148,7 +148,7 @@ def test_all_are_timed_in_turns_and_stay_built(machine: Machine, measurer: Measu
     assert measurer._client.generation == generation == 1
 
 
-def test_what_kills_the_worker_is_one_failed_outcome_among_many(machine: Machine, measurer: Measurer) -> None:
+def test_what_kills_the_worker_fails_and_the_next_run(machine: Machine, measurer: Measurer) -> None:
     task, good = case(doubling, machine)
     bad_task, bad = case(aborting, machine)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.datasets.layers import Data
+from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError, UsageError
 from recommender.studies import SUBJECTS, StudyInput, run_study
 from recommender.studies.drawing import draw
@@ -31,12 +31,13 @@ def test_a_study_finds_something_and_draws_it(
     assert all(p.stat().st_size > 5000 for p in paths)
 
 
-def test_the_ranker_beats_chance_and_more_tries_never_hurt(shipped_of_two_models: Data) -> None:
-    rows = run_study("k", StudyInput(shipped_of_two_models)).rows
+def test_the_ranker_beats_chance_and_more_tries_never_hurt() -> None:
+    # Of two models one is learned from, and two of 31 kernels decide the first pick; three give 107 kernels.
+    data = load_data(SHIPPED).of_models(["resnet18", "mobilenet_v2", "googlenet"])
+    rows = run_study("k", StudyInput(data)).rows
     curve = {name: [r["regret %"] for r in rows if r["ranker"] == name] for name in ("xgboost", "random")}
 
-    # A ranker that learned from one model of another kind only is no better than chance at its first pick.
-    assert all(own < chance for own, chance in zip(curve["xgboost"][2:5], curve["random"][2:5], strict=True))
+    assert all(own < chance for own, chance in zip(curve["xgboost"][:5], curve["random"][:5], strict=True))
     assert curve["xgboost"] == sorted(curve["xgboost"], reverse=True)
 
 
