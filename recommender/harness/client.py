@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+from recommender.harness.processes import WorkerProcess
 
 MEMORY_BYTES = 12 << 30
 _START_SECONDS = 60.0
@@ -40,8 +40,8 @@ class WorkerClient:
 
     def __init__(self, threads: int, memory_bytes: int = MEMORY_BYTES) -> None:
         """Workers run TVM with `threads` threads and at most `memory_bytes` of their own memory."""
-        self._arguments = (str(threads), str(memory_bytes))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._threads, self._memory_bytes = threads, memory_bytes
+        self._process: WorkerProcess | None = None
         self._ready = False
         self.generation = 0
         """How often a process was started: whatever an earlier one held is gone."""
@@ -62,18 +62,19 @@ class WorkerClient:
         return self._process is not None and self._process.poll() is None
 
     def spawn(self) -> None:
-        """Start the process unless it runs already, without waiting until it is ready."""
+        """Start the process unless it runs already, without waiting until it is ready.
+
+        Raises:
+            WorkerCrashed: no process can be started.
+        """
         if self.is_running:
             return
         ours, theirs = multiprocessing.Pipe()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "recommender.harness.worker", str(theirs.fileno()), *self._arguments],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            try:
+                self._process = WorkerProcess.start(theirs, self._threads, self._memory_bytes)
+            except OSError as exc:
+                raise WorkerCrashed(f"no worker can be started ({exc})") from exc
         self._connection = ours
         self._ready = False
         self.generation += 1
@@ -82,7 +83,7 @@ class WorkerClient:
         """Start the process unless it runs already, and wait until it is ready.
 
         Raises:
-            WorkerCrashed: it died before it was ready.
+            WorkerCrashed: there is none, or it died before it was ready.
         """
         self.spawn()
         if not self._ready:
@@ -144,7 +145,6 @@ class WorkerClient:
         if self._process is None:
             return
         self._process.kill()
-        self._process.wait()
         with contextlib.suppress(OSError):
             self._connection.close()
         self._process = None

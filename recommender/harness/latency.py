@@ -35,7 +35,8 @@ REFERENCE = "ort"
 class Latency:
     """Raw seconds of one inference (none if it was not to be timed), and how far the outputs are off.
 
-    `difference` is the largest gap to ONNX Runtime as a share of the output's largest magnitude.
+    `difference` is the largest gap to ONNX Runtime as a share of the output's largest magnitude, infinite
+    for a build that could not be run.
     """
 
     seconds: tuple[float, ...]
@@ -45,6 +46,11 @@ class Latency:
     def median_seconds(self) -> float:
         """Median of the raw times; 0 when there are none."""
         return median(self.seconds) if self.seconds else 0.0
+
+    @property
+    def ran(self) -> bool:
+        """Whether the build could be run."""
+        return self.difference < math.inf
 
 
 def compare_models(

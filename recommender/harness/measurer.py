@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -55,8 +56,8 @@ class Measurer:
         self._limits = limits or Limits()
         self._client = client or WorkerClient(threads)
         self._generation = 0
-        self._held: dict[str, dict[str, int]] = {}
-        """What the worker holds: for each loaded task, the tokens of its built schedules."""
+        self._held: dict[str, dict[str, int | Outcome]] = {}
+        """For each task that the worker holds, what became of its schedules: a token, or a failure."""
 
     def __enter__(self) -> Measurer:
         """Start the worker, so that the first measurement does not wait for it."""
@@ -69,16 +70,16 @@ class Measurer:
         """End the worker."""
         self._client.kill()
 
-    def prepare(self, task: Task) -> str | None:
-        """Load a kernel and compute its reference; return why that cannot be done, or None.
+    def load(self, task: Task) -> None:
+        """Load a kernel and compute its reference, unless the worker holds it already.
 
-        Candidates of a kernel that cannot be loaded are not to blame, and must not be measured.
+        Raises:
+            WorkerFailure: that cannot be done. Candidates of the kernel are not to blame.
         """
-        try:
-            self._load(task)
-        except WorkerFailure as exc:
-            return str(exc)
-        return None
+        self._open()
+        if task.key not in self._held:
+            self._client.call("load", task.key, task.module_json, timeout_seconds=self._limits.load_seconds)
+            self._held[task.key] = {}
 
     def measure(self, task: Task, schedule: Schedule, rule: TimingRule | None = None) -> Outcome:
         """Build, check and time one schedule. It stays built until `unload`."""
@@ -96,8 +97,8 @@ class Measurer:
 
         If one of them kills the worker, each is measured alone, which finds the one that is to blame.
         """
-        self._build_together(task, schedules)
         try:
+            self._build_together(task, schedules)
             tokens = [self._build(task, schedule) for schedule in schedules]
             seconds, load = self._time([t for t in tokens if isinstance(t, int)], rule)
         except WorkerFailure:
@@ -106,34 +107,31 @@ class Measurer:
         return [t if isinstance(t, Outcome) else Outcome.of_times(next(samples), load) for t in tokens]
 
     def _build_together(self, task: Task, schedules: Sequence[Schedule]) -> None:
-        """Build schedules with all threads. If that kills the worker, nothing is built."""
-        with contextlib.suppress(WorkerFailure):
-            self._load(task)
-            held = self._held[task.key]
-            todo = list({s.id: s for s in schedules if s.id not in held}.values())
-            if not todo:
-                return
-            built = self._client.call(
-                "build_all",
-                task.key,
-                todo,
-                self._threads,
-                timeout_seconds=self._limits.build_seconds * len(todo),
-            )
-            for schedule, (token, _) in zip(todo, built, strict=True):
-                if token is not None:
-                    held[schedule.id] = token
+        """Build schedules with all threads.
+
+        Raises:
+            WorkerFailure: that killed the worker, and nothing is built.
+        """
+        self.load(task)
+        held = self._held[task.key]
+        todo = list({s.id: s for s in schedules if s.id not in held}.values())
+        if not todo:
+            return
+        built = self._client.call(
+            "build_all",
+            task.key,
+            todo,
+            self._threads,
+            timeout_seconds=self._limits.build_seconds * math.ceil(len(todo) / self._threads),
+        )
+        held |= {s.id: _token_or_failure(b) for s, b in zip(todo, built, strict=True)}
 
     def _build(self, task: Task, schedule: Schedule) -> int | Outcome:
-        self._load(task)
+        self.load(task)
         held = self._held[task.key]
         if schedule.id not in held:
-            token, failure = self._client.call(
-                "build", task.key, schedule, timeout_seconds=self._limits.build_seconds
-            )
-            if failure is not None:
-                return failure  # type: ignore[no-any-return]
-            held[schedule.id] = token
+            built = self._client.call("build", task.key, schedule, timeout_seconds=self._limits.build_seconds)
+            held[schedule.id] = _token_or_failure(built)
         return held[schedule.id]
 
     def _time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
@@ -175,7 +173,7 @@ class Measurer:
                 report(schedule, outcome)  # type: ignore[arg-type]
 
             try:
-                self._load(task)
+                self.load(task)
                 self._client.call(
                     "search",
                     task.key,
@@ -221,11 +219,13 @@ class Measurer:
             self._held = {}
             self._client.call("open", self._target, timeout_seconds=self._limits.load_seconds)
 
-    def _load(self, task: Task) -> None:
-        self._open()
-        if task.key not in self._held:
-            self._client.call("load", task.key, task.module_json, timeout_seconds=self._limits.load_seconds)
-            self._held[task.key] = {}
+
+def _token_or_failure(built: tuple[int | None, Outcome | None]) -> int | Outcome:
+    token, failure = built
+    if token is not None:
+        return token
+    assert failure is not None
+    return failure
 
 
 def _failure(exc: WorkerFailure) -> Outcome:

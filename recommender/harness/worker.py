@@ -1,37 +1,26 @@
-"""The worker process: a loop that answers calls on a pipe. Run by `client`, never by hand.
+"""The worker process: a loop that answers calls on a pipe. `forkserver` starts it.
 
-`python -m recommender.harness.worker FD THREADS MEMORY_BYTES` reads (method, arguments) from the
-connection on FD and answers ("ok", result) or ("error", text). It dies with its parent.
+It reads (method, arguments) from the pipe and answers ("ok", result) or ("error", text).
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
-import sys
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
 from recommender.errors import OUR_MISTAKES
 
-_PR_SET_PDEATHSIG = 1
 
-
-def main(fd: int, threads: int, memory_bytes: int) -> None:
-    """Serve calls until the other end of the pipe closes."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+def serve(fd: int, threads: int, memory_bytes: int) -> None:
+    """Serve calls with `threads` threads until the other end of the pipe closes."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         memory_bytes = min(memory_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The cost model's OpenMP threads must not spin while a candidate is timed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from recommender.compiler import setup
 
@@ -59,7 +48,3 @@ def _answer(services: Any, method: str, arguments: tuple[Any, ...]) -> tuple[str
     except Exception as exc:  # the parent turns it into an outcome or an error of its own
         text = str(exc).strip() or type(exc).__name__
         return ("memory" if "bad_alloc" in text else "error"), f"{type(exc).__name__}: {text}"
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
