@@ -25,15 +25,22 @@ class Lineage:
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement], kernels: Iterable[KernelUse]) -> Lineage:
-        """The lineage of all measurements."""
+        """The lineage of all measurements.
+
+        A workload belongs to the models that it was searched or collected for. One that merely uses it, and
+        got a recommendation, gave nothing: else excluding a model would end with a copy under another name.
+        """
         parents: dict[str, set[str]] = defaultdict(set)
+        givers: set[str] = set()
         for m in measurements:
+            if m.source != "recommend":
+                givers.add(m.run)
             if m.donor:
                 parents[f"{m.workload}/{m.schedule.id}"].update(m.donor.split(","))
         models: dict[str, set[str]] = defaultdict(set)
         for use in kernels:
             models[use.workload].add(use.model)
-        return cls(_frozen(parents), _frozen(models))
+        return cls(_frozen(parents), _frozen({key: uses & givers or uses for key, uses in models.items()}))
 
     def workloads(self, measurement: Measurement) -> frozenset[str]:
         """Keys of the measurement's own workload and of those that its schedule descends from."""

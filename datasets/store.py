@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple
@@ -70,18 +71,22 @@ class Store:
 
     def _open(self, read_only: bool) -> sqlite3.Connection:
         if read_only:
-            return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            # Where no file can be made beside it, nobody writes to it either.
+            fixed = "" if os.access(self.path.parent, os.W_OK) else "&immutable=1"
+            return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro{fixed}", uri=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        if _version(db) == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("it is another program's")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         return db
 
     def _check_schema(self, read_only: bool) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        version = _version(self._db)
         if version == 0 and not read_only:
             with self._writing():
-                if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                if _version(self._db) == 0:
                     for statement in filter(str.strip, _SCHEMA.split(";")):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -215,15 +220,6 @@ class Store:
                 key, schedule, outcome, source, hardware, pipeline, policy, donor, seed, run, measured_at
             )
 
-    def measured(self, workload: str, hardware: str, pipeline: str) -> set[str]:
-        """Ids of the schedules that were measured for a workload on this hardware."""
-        with self._reading():
-            rows = self._db.execute(
-                "SELECT schedule FROM measurement WHERE workload = ? AND hardware = ? AND pipeline = ?",
-                (workload, hardware, pipeline),
-            )
-            return {id_ for (id_,) in rows}
-
     def copy_to(self, path: Path) -> None:
         """Write everything into a new file, as small as it can be.
 
@@ -314,6 +310,10 @@ class Store:
             raise DataError(
                 f"the store {self.path} cannot be written ({exc}); free some space, or make it writable"
             ) from exc
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _dump(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The model zoo: the seed paper's eleven models as ONNX skeletons, filled with weights from a seed.
+"""The model zoo: eleven models of Gibson and Cano (2022) as ONNX skeletons, weights drawn from a seed.
 
 A skeleton holds a model's structure and the shapes of its weights, but not their values: schedules
 depend on shapes alone, and so a model of 500 MB takes 600 KB here.

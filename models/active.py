@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from recommender.datasets.layers import Data
 from recommender.errors import DataError
@@ -14,6 +15,8 @@ from recommender.models.training import train_ranker
 from recommender.progress import Reporter
 from recommender.session import Machine
 from recommender.vocabulary import digest
+
+_KEPT = 16
 
 
 def ranker_without(
@@ -36,8 +39,12 @@ def ranker_without(
     in_data = {use.model for use in data.kernels} & set(exclude_models)
     if not in_data and not always_train:
         return load_ranker(ranker_stem(SHIPPED_NAME if exclude_models else active_name()))[0]
-    relevant = sorted((m.workload, m.schedule.id) for m in data.measurements)
-    name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, relevant, seed])
+    learned_from = sorted(
+        (m.workload, m.schedule.id, m.hardware, m.outcome.median_seconds)
+        for m in data.measurements
+        if data.lineage.allowed(m, in_data)
+    )
+    name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, learned_from, seed])
     stem = rankers_folder() / "without" / name
     try:
         return load_ranker(stem)[0]
@@ -45,4 +52,13 @@ def ranker_without(
         reporter.say(f"training a ranker without {', '.join(sorted(in_data))} (once; it is cached)")
     ranker, card = train_ranker(data, machine.hardware, machine.pipeline, exclude_models=in_data, seed=seed)
     save_ranker(ranker, card, stem)
+    _forget_old(stem.parent)
     return ranker
+
+
+def _forget_old(folder: Path) -> None:
+    """Keep the newest few of the rankers that were trained without a model."""
+    by_age = sorted(folder.glob("*.json"), key=lambda page: page.stat().st_mtime)
+    for page in by_age[:-_KEPT]:
+        page.unlink(missing_ok=True)
+        page.with_suffix(".ubj").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Rankers to beat: random, nearest shape, the seed paper's donor heuristic, linear, random forest."""
+"""Rankers to beat: random, nearest shape, the heuristic of Gibson and Cano (2022), linear, random forest."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: b
     models = sorted({model for model, _ in uses})
     for model in models if len(models) > 1 else []:
         own = {key for m, key in uses if m == model}
-        judged = own - {key for m, key in uses if m != model} if novel_shapes else own
+        judged = {key for key in own if data.lineage.origins[key] <= {model}} if novel_shapes else own
         groups = [i for i, key in enumerate(everything.workloads) if key in judged]
         enough = [g for g in groups if _is_enough(everything.seconds[_transfers(everything, g)])]
         if enough:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 
 import numpy as np
@@ -53,6 +53,10 @@ class TrainingSet:
             self.machines,
         )
 
+    def judged_by_itself(self) -> TrainingSet:
+        """The same rows, `y` relative to the best that is still there of each workload."""
+        return replace(self, y=_log2_ratios(self.seconds, self.groups))
+
     def without(self, workloads: Collection[str]) -> TrainingSet:
         """The rows of other workloads."""
         left_out = [group for group, key in enumerate(self.workloads) if key in workloads]
@@ -72,9 +76,6 @@ def training_set(
     Raises:
         DataError: nothing was measured on this hardware.
     """
-    origins: dict[str, set[str]] = defaultdict(set)
-    for use in data.kernels:
-        origins[use.workload].add(use.model)
     by_id = {h.id: h for h in hardware}
     measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for m in data.measurements:
@@ -85,8 +86,7 @@ def training_set(
     parts: list[tuple[Matrix, Vector, np.ndarray]] = []
     keys: list[tuple[str, str]] = []
     for key, id_ in sorted(measured):
-        models = frozenset(origins[key])
-        left_out = models | set(exclude_models)
+        left_out = data.lineage.origins.get(key, frozenset()) | set(exclude_models)
         if (id_, left_out) not in libraries:
             libraries[id_, left_out] = data.donors(by_id[id_], pipeline, left_out)
         parts.append(_rows(data, measured[key, id_], key, libraries[id_, left_out], by_id[id_]))
@@ -97,18 +97,24 @@ def training_set(
             f"nothing was measured on {names} with pipeline {pipeline}; run: recommender tune --cold MODEL"
         )
     seconds = np.concatenate([p[1] for p in parts])
-    best = np.concatenate([np.full(len(p[1]), np.min(p[1])) for p in parts])
-    with np.errstate(invalid="ignore"):  # infinite over infinite, where nothing of a workload ran
-        ratio = np.where(np.isfinite(seconds), np.log2(seconds / best), np.nan)
+    groups = np.repeat(np.arange(len(parts), dtype=np.int64), [len(p[1]) for p in parts])
     return TrainingSet(
         X=np.vstack([p[0] for p in parts]),
-        y=ratio,
-        groups=np.concatenate([np.full(len(p[1]), i) for i, p in enumerate(parts)]).astype(np.int64),
+        y=_log2_ratios(seconds, groups),
+        groups=groups,
         seconds=seconds,
         workloads=tuple(key for key, _ in keys),
         is_transfer=np.concatenate([p[2] for p in parts]),
         machines=tuple(id_ for _, id_ in keys),
     )
+
+
+def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
+    """log2 of seconds over the best of the group; NaN for what failed."""
+    best = np.full(int(groups.max(initial=-1)) + 1, np.inf)
+    np.minimum.at(best, groups, seconds)
+    with np.errstate(invalid="ignore"):  # infinite over infinite, where nothing of a workload ran
+        return np.where(np.isfinite(seconds), np.log2(seconds / best[groups]), np.nan)
 
 
 def _rows(

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.harness.client import WorkerFailure
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, rank_kernel
 from recommender.run import Ranked
@@ -45,7 +46,10 @@ def calibrate(
                 reporter.say(f"the budget of {budget_seconds:.0f} s is spent; run it again to go on")
                 break
             ranked = rank_kernel(kernel, knowledge, workspace.machine)
-            measured += _measure(model, spread(ranked), workspace)
+            try:
+                measured += _measure(model, spread(ranked), workspace)
+            except WorkerFailure as exc:
+                reporter.say(f"{kernel.name} cannot be measured ({exc})")
             steps.advance(kernel.name)
     return measured
 
@@ -78,8 +82,6 @@ def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: W
     if not todo:
         return 0
     task = model.task(next(k for k in model.kernels if k.workload.key == workload.key))
-    if workspace.measurer.prepare(task) is not None:
-        return 0
-    workspace.measure_all(model, task, todo)
-    workspace.measurer.unload(task)
+    with workspace.loaded(task):
+        workspace.measure_all(model.name, task, todo)
     return len(todo)

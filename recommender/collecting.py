@@ -17,6 +17,7 @@ from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError
 from recommender.features import encode
+from recommender.harness.client import WorkerFailure
 from recommender.models.active import ranker_without
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
@@ -38,7 +39,10 @@ def collect(
             for kernel in model.kernels:
                 donors = _donors(kernel, data, workspace.machine)
                 chosen = _chosen(kernel, donors, ranker, per_kernel, workspace)
-                measured += _measure(model, kernel, chosen, workspace)
+                try:
+                    measured += _measure(model, kernel, chosen, workspace)
+                except WorkerFailure as exc:
+                    reporter.say(f"{model.name} {kernel.name} cannot be measured ({exc})")
                 steps.advance(f"{model.name} {kernel.name}")
     return measured
 
@@ -56,7 +60,7 @@ def _ranker_without(
 
 def _donors(kernel: Kernel, data: Data, machine: Machine) -> list[Donor]:
     """The library without all models that the kernel occurs in: what its rows will be trained with."""
-    models = [use.model for use in data.kernels if use.workload == kernel.workload.key]
+    models = data.lineage.origins.get(kernel.workload.key, frozenset())
     return data.donors(machine.hardware, machine.pipeline, models)
 
 
@@ -115,8 +119,6 @@ def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], 
     if not todo:
         return 0
     task = model.task(kernel)
-    if workspace.measurer.prepare(task) is not None:
-        return 0
-    workspace.measure_all(model, task, todo)
-    workspace.measurer.unload(task)
+    with workspace.loaded(task):
+        workspace.measure_all(model.name, task, todo)
     return len(todo)

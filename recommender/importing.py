@@ -107,21 +107,25 @@ def _import_workload(
     if workload.key not in known.workloads:  # else it stays one of the models that it is known from
         use = KernelUse(origin, workload.key, f"imported_{workload.key[:8]}", 1, workspace.machine.pipeline)
         workspace.store.add_kernels([(use, workload)])
+    todo: dict[Schedule, Candidate] = {}
     for record in records:
         assert record.schedule is not None
         if record.schedule.sketch not in workload.sketches:
             summary.reasons["no sketch of this structure here"] += 1
-            continue
-        if (workload.key, record.schedule) in known.schedules:
+        elif (workload.key, record.schedule) in known.schedules or record.schedule in todo:
             summary.reasons["measured already"] += 1
-            continue
-        outcome = workspace.measurer.measure(task, record.schedule)
-        workspace.keep(Candidate(workload, record.schedule, "import"), outcome, origin)
-        if outcome.ok:
-            summary.adopted += 1
         else:
-            summary.reasons[f"{outcome.status.value} when tried"] += 1
-    workspace.measurer.unload(task)
+            todo[record.schedule] = Candidate(workload, record.schedule, "import")
+    if not todo:
+        return
+    try:
+        with workspace.loaded(task):
+            outcomes = workspace.measure_all(origin, task, list(todo.values()))
+    except WorkerFailure as exc:
+        summary.reasons[f"a workload that cannot be run ({type(exc).__name__})"] += len(todo)
+        return
+    summary.adopted += sum(outcome.ok for outcome in outcomes)
+    summary.reasons.update(f"{o.status.value} when tried" for o in outcomes if not o.ok)
 
 
 def _describe(module_json: str | None, workspace: Workspace) -> tuple[Workload, Task] | str:

@@ -16,6 +16,7 @@ from statistics import median
 import numpy as np
 
 from recommender.datasets.records import Measurement
+from recommender.harness.client import WorkerFailure
 from recommender.progress import Reporter
 from recommender.session import PreparedModel
 from recommender.vocabulary import Candidate, Kernel, Schedule
@@ -61,7 +62,10 @@ def remeasure(
     drifts = []
     with reporter.steps("measuring again", len(work)) as steps:
         for model, kernel in work.values():
-            drifts += _again(model, kernel, per_kernel, workspace, since)
+            try:
+                drifts += _again(model, kernel, per_kernel, workspace, since)
+            except WorkerFailure as exc:
+                reporter.say(f"{model.name} {kernel.name} cannot be measured ({exc})")
             steps.advance(f"{model.name} {kernel.name}")
     return drifts
 
@@ -81,14 +85,14 @@ def _again(
     for _ in range(_ROUNDS):
         best = best_measured(workspace.kept(key), per_kernel)
         todo = [m for m in best if m.measured_at < since]
-        if not todo or (not after and workspace.measurer.prepare(task) is not None):
+        if not todo:
             break
-        outcomes = workspace.measure_all(
-            model, task, [Candidate(kernel.workload, m.schedule, m.policy) for m in todo]
-        )
+        with workspace.loaded(task):
+            outcomes = workspace.measure_all(
+                model.name, task, [Candidate(kernel.workload, m.schedule, m.policy) for m in todo]
+            )
         before |= {m.schedule: m.outcome.median_seconds for m in todo}
         after |= {m.schedule: o.median_seconds for m, o in zip(todo, outcomes, strict=True)}
-    workspace.measurer.unload(task)
     return [Drift(key, tuple(before.values()), tuple(after.values()))] if len(after) > 1 else []
 
 

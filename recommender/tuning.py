@@ -73,22 +73,26 @@ class _Tuner:
         """Trials of the finished search of a kernel; 0 when there was none of this kind."""
         if self._knowledge is not None:
             return len(self._own_trials(kernel.workload.key))
+        finished = self._finished(kernel)
+        return finished.trials if finished else 0
+
+    def _finished(self, kernel: Kernel) -> Search | None:
         machine = self._workspace.machine
         wanted = (kernel.workload.key, machine.hardware.id, machine.pipeline)
-        finished = (
-            s.trials
-            for s in self._workspace.store.searches()
-            if (s.workload, s.hardware, s.pipeline) == wanted
-        )
-        return next(finished, 0)
+        searches = self._workspace.store.searches()
+        return next((s for s in searches if (s.workload, s.hardware, s.pipeline) == wanted), None)
 
     def _own_trials(self, key: str) -> list[Measurement]:
         return [m for m in self._workspace.kept(key) if m.source == self._workspace.source]
 
     def search(self, model: PreparedModel, kernel: Kernel) -> int:
         """Search a kernel up to the number of trials. Return those spent now."""
-        key, workspace = kernel.workload.key, self._workspace
         start, task = time.monotonic(), model.task(kernel)
+        with self._workspace.loaded(task):
+            return self._search(model, kernel, task, start)
+
+    def _search(self, model: PreparedModel, kernel: Kernel, task: Task, start: float) -> int:
+        key, workspace = kernel.workload.key, self._workspace
         own = self._own_trials(key)
         # A warm search knows whatever was measured of the kernel; a cold one only what it did itself.
         known = {m.schedule: m.outcome for m in (workspace.kept(key) if self._knowledge else own)}
@@ -105,12 +109,12 @@ class _Tuner:
             workspace.measurer.search(task, trials=left, seed=workspace.seed, known=settled, report=keep)
             found = len(known) - len(settled)
             left -= found
-        workspace.measurer.unload(task)
         wall = time.monotonic() - start
         if self._knowledge is None:
-            machine = workspace.machine
+            machine, earlier = workspace.machine, self._finished(kernel)
+            total = wall + (earlier.seconds if earlier else 0.0)
             workspace.store.finish_search(
-                Search(key, machine.hardware.id, machine.pipeline, self._trials, wall)
+                Search(key, machine.hardware.id, machine.pipeline, self._trials, total)
             )
         best = min((outcome.median_seconds for outcome in known.values()), default=float("inf"))
         spent = len(known) - before
@@ -126,8 +130,9 @@ class _Tuner:
         assert self._knowledge is not None
         ranked = rank_kernel(kernel, self._knowledge, self._workspace.machine)
         first = ranked.candidates[: max(1, round(WARM_SHARE * self._trials))]
-        earlier = {d for m in self._own_trials(kernel.workload.key) if m.donor for d in m.donor.split(",")}
+        kept = self._workspace.kept(kernel.workload.key)  # all of it seeds the search
+        earlier = {d for m in kept if m.donor for d in m.donor.split(",")}
         todo = [c for c in first if c.schedule not in known]
-        for candidate, outcome in zip(todo, self._workspace.measure_all(model, task, todo), strict=True):
-            known[candidate.schedule] = outcome
+        measured = self._workspace.measure_all(model.name, task, todo)
+        known |= {c.schedule: outcome for c, outcome in zip(todo, measured, strict=True)}
         return ",".join(sorted(earlier | {c.donor.id for c in first if c.donor})) or None

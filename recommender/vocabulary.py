@@ -18,7 +18,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import cached_property
 from statistics import median
@@ -193,7 +193,7 @@ class Workload:
     """What one fused kernel computes, in our own words, with a key that survives TVM releases.
 
     The anchor is the block that does most of the work (the convolution, the matrix product, the
-    reduction); `operators` names every block in order, which is the seed paper's kernel class.
+    reduction); `operators` names every block in order, which is the kernel class of Gibson and Cano (2022).
     """
 
     key: str
@@ -413,7 +413,3 @@ class Outcome:
     def of_times(cls, seconds: Sequence[float], load: float = 0.0) -> Outcome:
         """An outcome of a candidate that built, ran and matched, with its raw times."""
         return cls(Status.OK, tuple(seconds), load=load)
-
-    def with_seconds(self, seconds: Sequence[float]) -> Outcome:
-        """The same outcome with further raw times."""
-        return replace(self, seconds=self.seconds + tuple(seconds))

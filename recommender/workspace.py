@@ -64,14 +64,30 @@ class Workspace:
             )
         )
 
-    def measure_all(self, model: PreparedModel, task: Task, candidates: Sequence[Candidate]) -> list[Outcome]:
-        """Measure and keep candidates of one kernel, some at a time, in turns; they stay built."""
+    @contextmanager
+    def loaded(self, task: Task) -> Iterator[None]:
+        """A kernel in the worker, and what is built of it, until the end of the block.
+
+        Raises:
+            WorkerFailure: it cannot be loaded. Its candidates are not to blame, and must not be measured.
+        """
+        self.measurer.load(task)
+        try:
+            yield
+        finally:
+            self.measurer.unload(task)
+
+    def measure_all(self, run: str, task: Task, candidates: Sequence[Candidate]) -> list[Outcome]:
+        """Measure and keep candidates of one loaded kernel, some at a time, in turns; they stay built.
+
+        `run` is the model that they are measured for.
+        """
         outcomes: list[Outcome] = []
         for start in range(0, len(candidates), AT_ONCE):
             batch = candidates[start : start + AT_ONCE]
             measured = self.measurer.measure_all(task, [c.schedule for c in batch], IN_TURNS)
             for candidate, outcome in zip(batch, measured, strict=True):
-                self.keep(candidate, outcome, model.name)
+                self.keep(candidate, outcome, run)
             outcomes += measured
         return outcomes
 

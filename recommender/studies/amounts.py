@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from recommender.models.crossval import Fold, KernelScore, score_fold
@@ -59,7 +61,7 @@ def _models_of_workloads(given: StudyInput) -> dict[str, set[str]]:
 def _scored_part(
     curve: str, amount: float, seed: int, fold: Fold, models: tuple[list[str], dict[str, set[str]]] | None
 ) -> list[KernelScore]:
-    rng = np.random.default_rng([seed, len(fold.model)])
+    rng = np.random.default_rng([seed, zlib.crc32(fold.model.encode())])
     if models is None:
         kept = rng.random(len(fold.train.y)) < amount
     else:
@@ -67,7 +69,7 @@ def _scored_part(
         chosen = set(rng.permutation(others)[: int(amount)])
         groups = [g for g, key in enumerate(fold.train.workloads) if models_of.get(key, set()) & chosen]
         kept = np.isin(fold.train.groups, groups)
-    part = Fold(fold.model, usable(fold.train.only(kept)), fold.test, fold.calls)
+    part = Fold(fold.model, usable(fold.train.only(kept)).judged_by_itself(), fold.test, fold.calls)
     if not len(part.train.y):
         return []
     return score_fold(f"{curve}: {amount:g}", ranker_of("xgboost", seed), part)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from recommender.errors import DataError, UsageError
 from recommender.models import metrics
-from recommender.models.training import machine_weights, training_set
+from recommender.models.training import TrainingSet, machine_weights, training_set
 from recommender.studies.common import ranker_of, said, usable
 from recommender.studies.table import Plot, Study, StudyInput
 from recommender.vocabulary import Json
@@ -21,10 +23,9 @@ def study_hardware(given: StudyInput) -> Study:
             f"the outcomes are all of {machines[0]}; measure elsewhere (recommender calibrate), or take "
             "another store with --store"
         )
-    rows: list[dict[str, Json]] = []
-    for target in machines:
-        for source in ("own", "others", "both"):
-            rows.append(_hardware_row(given, target, source, machines))
+    everything = training_set(given.data, [given.data.hardware[m] for m in machines], given.pipeline)
+    cases = itertools.product([everything], machines, ("own", "others", "both"), [given.seed])
+    rows = given.spread(_hardware_row, cases)
     finding = " ".join(_finding(machine, rows) for machine in machines)
     plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
     return Study("hardware", finding, rows, plot)
@@ -41,12 +42,12 @@ def _finding(machine: str, rows: list[dict[str, Json]]) -> str:
     )
 
 
-def _hardware_row(given: StudyInput, target: str, source: str, machines: list[str]) -> dict[str, Json]:
+def _hardware_row(everything: TrainingSet, target: str, source: str, seed: int) -> dict[str, Json]:
     """Mean regret@1 over a machine's workloads, each judged by a ranker that never saw them anywhere."""
-    wanted = {"own": [target], "others": [m for m in machines if m != target], "both": machines}[source]
-    everything = training_set(given.data, [given.data.hardware[m] for m in machines], given.pipeline)
+    machines = set(everything.machines)
+    wanted = {"own": {target}, "others": machines - {target}, "both": machines}[source]
     keys = sorted({k for k, m in zip(everything.workloads, everything.machines, strict=True) if m == target})
-    parts = np.array_split(np.random.default_rng(given.seed).permutation(keys), min(4, len(keys)))
+    parts = np.array_split(np.random.default_rng(seed).permutation(keys), min(4, len(keys)))
     regrets: list[float] = []
     for part in parts:
         train = everything.without(set(part))
@@ -54,7 +55,7 @@ def _hardware_row(given: StudyInput, target: str, source: str, machines: list[st
         train = usable(train.only(np.isin(train.groups, groups)))
         if not len(train.y):
             continue
-        ranker = ranker_of("xgboost", given.seed).fit(
+        ranker = ranker_of("xgboost", seed).fit(
             train.X, train.y, train.groups, sample_weight=machine_weights(train, target)
         )
         for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):

@@ -65,6 +65,19 @@ def test_a_search_from_several_donors_owes_to_all_of_them() -> None:
     assert lineage.allowed(other, ["model-a"])
 
 
+def test_a_model_that_only_got_a_recommendation_gives_nothing() -> None:
+    """Else a copy of a model under another name would bring back what was left out."""
+    copy = KernelUse("copy-of-a", "a", "k", 1, "p")
+    searched = replace(PARENT, run="model-a", source="tune")
+    recommended = replace(timed("a", 2, 0.5), run="copy-of-a", source="recommend")
+    known = Data((searched, recommended), (*KERNELS, copy), WORKLOADS, {HARDWARE.id: HARDWARE})
+
+    assert known.donors(HARDWARE, "p", ["model-a"]) == []
+    collected = replace(recommended, source="collect")
+    gave = Data((searched, collected), (*KERNELS, copy), WORKLOADS, {HARDWARE.id: HARDWARE})
+    assert gave.donors(HARDWARE, "p", ["model-a"])
+
+
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=20))
 def test_circles_end(links: list[tuple[int, int]]) -> None:
     names = {n: timed("a", 2**n, 1.0) for n in range(7)}

@@ -45,7 +45,6 @@ def test_what_is_added_is_read_back(tmp_path: Path) -> None:
     with Store(tmp_path / "s.db", read_only=True) as store:
         assert sorted(store.measurements(), key=lambda m: m.outcome.ok) == [failed, measurement()]
         assert store.hardware() == {HARDWARE.id: HARDWARE}
-        assert store.measured("w", HARDWARE.id, "p") == {failed.schedule.id, measurement().schedule.id}
         assert store.searches() == [Search("w", HARDWARE.id, "p", 64, 12.5)]
 
 
@@ -100,6 +99,25 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes
     with pytest.raises(DataError, match="cannot be opened"):
         Store(path)
     assert path.read_bytes() == content
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "addresses.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE address (street TEXT)")
+    before = path.read_bytes()
+
+    with pytest.raises(DataError, match="another program's"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_what_is_not_in_the_file_yet_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as writing:
+        writing.add(measurement())
+        with Store(path, read_only=True) as reading:
+            assert len(list(reading.measurements())) == 1
 
 
 def test_a_missing_store_cannot_be_read(tmp_path: Path) -> None:
