@@ -2,10 +2,10 @@
 
     python benchmarks/main_job.py resnet50 [mobilenet_v2 ...]
 
-Recommends with top-k 5 for zoo models of which nothing is in library or ranker (--exclude-model), and
+Recommends with top-k 5 for zoo models, without what only the model itself gave (--exclude-model), and
 prints for each: the latency's ratio to ONNX Runtime's in the same run (interleaved), to the build with
 fallback schedules, the wall time of the stages, invalid candidates and kernels slower than their
-fallback. Takes about a minute a model; run nothing beside it. The last line is JSON.
+fallback. Takes one to two minutes a model; run nothing beside it. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python benchmarks/search_time.py resnet18 --budget-minutes 40 -o docs/results/searches
 
-First recommends for the model with nothing of it known, and takes the time from import to chosen schedules.
+First recommends for the model without what only the model itself gave, and takes the time from import to
+chosen schedules, without reading the library and training a ranker, which a user does not wait for.
 Then runs MetaSchedule as TVM ships it (`tune_relax` with its default builder, runner, strategy and task
 scheduler) on the same lowered model, and notes after every batch the sum over kernels of calls times best
 seconds. The time to match is when that sum reaches ours; a search that never does gives a lower bound.

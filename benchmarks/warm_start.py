@@ -2,7 +2,7 @@
 
     python benchmarks/warm_start.py resnet18 --trials 32 -o docs/results/warm_start.json
 
-Searches every kernel of a model twice, with nothing of the model in library or ranker: from nothing, and
+Searches every kernel of a model twice, without what only the model itself gave: from nothing, and
 from the first of the ranking (`recommender tune`). Prints the sum over kernels of calls times the best so
 far after 4, 8, 16 ... trials of each. Takes a minute for every two kernels; run nothing beside it.
 """

@@ -13,4 +13,5 @@ report = recommend(model, Options(top_k=2, output=Path("example.rec"), force=Tru
 for kernel in report.kernels:
     speedup = f"{kernel.speedup:.2f}" if kernel.speedup else "-"
     print(f"{kernel.name:30} x{kernel.calls}  {speedup} times the fallback, donor {kernel.donor_name}")
-print(f"{report.latencies['chosen'].median_seconds * 1e3:.3f} ms, in {report.folder}")
+latency = report.latencies[report.delivered]
+print(f"{latency.median_seconds * 1e3:.3f} ms with {report.delivered} schedules, in {report.folder}")

@@ -22,14 +22,22 @@ def compile_builds(
 
     Kernels that no schedule is wanted for stay as naive as TVM leaves them.
     """
+    import tvm
+
     from recommender.compiler import export, hardware, setup
+    from recommender.compiler.sketches import ReplayError
 
     target = hardware.target_from_json(run.machine.target)
     builds = {name: folder / f"build-{name}.so" for name in wanted}
     run.reporter.say(f"compiling {model.name} ({', '.join(builds)})", level=2)
 
     def compile_one(name: str) -> None:
-        export.compile_model(model.lowered, model.spaces, wanted[name], target, builds[name])
+        try:
+            export.compile_model(model.lowered, model.spaces, wanted[name], target, builds[name])
+        except (ReplayError, RuntimeError, tvm.error.InternalError) as exc:  # TVM's, LLVM's or the linker's
+            raise VerificationError(
+                f"the model cannot be compiled with its {name} schedules ({exc}); run: recommender doctor"
+            ) from exc
 
     # TVM holds Python's lock for a part of the work only.
     with setup.native_silence(), ThreadPoolExecutor(run.machine.threads) as pool:
@@ -66,4 +74,6 @@ def compare_builds(
                 time_reference=time_reference,
             )
         except WorkerFailure as exc:
-            raise VerificationError(f"the compiled model cannot be run: {exc}") from exc
+            raise VerificationError(
+                f"ONNX Runtime or a build could not run the model ({exc}); check that ONNX Runtime runs it"
+            ) from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Schedules for TVM from a library of tuned kernels.",
 )
-zoo_app = sub_app("Eleven well-known models to try things on, their weights drawn at random.")
+zoo_app = sub_app("The zoo: eleven well-known architectures to try things on, with random weights.")
 app.add_typer(zoo_app, name="zoo")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_library.app, name="library")
@@ -65,7 +65,10 @@ def recommend(
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        typer.Option("--budget-seconds", help="measure no further kernel after so long"),
+        typer.Option(
+            "--budget-seconds",
+            help="stop measuring after this long; what is left is trusted unmeasured",
+        ),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="say why each schedule was chosen")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON on stdout")] = False,
@@ -112,7 +115,7 @@ def tune(
     models: Models,
     trials: Annotated[int, typer.Option(min=1, help="trials per kernel")] = 64,
     cold: Annotated[
-        bool, typer.Option("--cold", help="start from nothing, as the reference that others are judged by")
+        bool, typer.Option("--cold", help="ignore the library: the reference that transfer is judged by")
     ] = False,
     target: TargetOption = "host",
     threads: Threads = None,
@@ -167,7 +170,7 @@ def remeasure(
     per_kernel: Annotated[int, typer.Option(min=2, help="schedules to measure again per kernel")] = 8,
     since: Annotated[
         datetime | None,
-        typer.Option("--since", formats=["%Y-%m-%dT%H:%M"], help="go on with a run begun then (UTC)"),
+        typer.Option("--since", formats=["%Y-%m-%dT%H:%M"], help="resume a run that was started then (UTC)"),
     ] = None,
     target: TargetOption = "host",
     threads: Threads = None,
@@ -191,7 +194,7 @@ def remeasure(
 @app.command()
 @guarded
 def calibrate(
-    budget_seconds: Annotated[float, typer.Option(min=1, help="stop after so long")] = 300.0,
+    budget_seconds: Annotated[float, typer.Option(min=1, help="stop after this many seconds")] = 300.0,
     target: TargetOption = "host",
     threads: Threads = None,
     seed: Seed = 0,
@@ -231,7 +234,8 @@ def train(
         bool, typer.Option("--force", help="use the new ranker even if it is worse than the one in use")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", help="write the ranker here, without suffix, and do not use it")
+        Path | None,
+        typer.Option("-o", "--output", help="write the ranker here, without suffix, and do not use it"),
     ] = None,
     target: TargetOption = "host",
     threads: Threads = None,
@@ -284,11 +288,12 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge rankers and library on stored outcomes (the shipped ones by default), one model left out."""
+    """Judge rankers and library on stored outcomes (the shipped ones), leaving out a model at a time."""
     from recommender import evaluation, results
     from recommender.datasets.layers import SHIPPED, load_data, must_exist
 
     reporter = reporter_for(quiet, False)
+    draw_results = _drawing() if output else None
     if measure:
         from recommender.model_scores import score_models
         from recommender.session import this_machine
@@ -298,31 +303,32 @@ def evaluate(
         score_models(measure, this_machine(), output / "models", top_k=top_k, seed=seed, reporter=reporter)
     result = evaluation.evaluate(load_data(must_exist(store or SHIPPED)), seed, reporter)
     scores = results.model_scores(output) if output else []
-    if output:
+    if output and draw_results:
         results.write(result, output)
-        _draw_results(result, scores, output / "plots")
+        draw_results(result, scores, output / "plots")
     print(json.dumps(evaluation.summary_json(result)) if as_json else results.markdown(result, scores))
 
 
-def _draw_results(result: Evaluation, scores: Sequence[Json], folder: Path) -> None:
+def _drawing() -> Callable[[Evaluation, Sequence[Json], Path], object]:
+    """What draws the results; whether it is there is known before the work begins."""
     try:
         from recommender.results_drawing import draw_results
     except ImportError as exc:
         raise SetupError(f"plots need {exc.name}; run: pip install '.[study]' (in the repository)") from exc
-    draw_results(result, scores, folder)
+    return draw_results
 
 
 @app.command()
 @guarded
 def doctor() -> None:
-    """Check the installation, and say how to mend what is wrong."""
+    """Check the installation, and say how to fix what is wrong."""
     from recommender.doctor import Verdict, examine
 
     findings = examine()
     for f in findings:
         print(f"{f.verdict.value:8} {f.check}: {f.what}" + (f"  ->  {f.mend}" if f.mend else ""))
     if any(f.verdict is Verdict.FAILURE for f in findings):
-        raise SetupError("something is in the way; mend the failures above")
+        raise SetupError("something is in the way; fix the failures above")
 
 
 @zoo_app.command("list")
@@ -336,8 +342,8 @@ def zoo_list() -> None:
 @zoo_app.command("export")
 @guarded
 def zoo_export(
-    name: Annotated[str, typer.Argument()],
-    output: Annotated[Path | None, typer.Option("-o", help="[default: NAME.onnx]")] = None,
+    name: Annotated[str, typer.Argument(help="one of those that `recommender zoo list` prints")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="[default: NAME.onnx]")] = None,
     seed: Seed = 0,
 ) -> None:
     """Write a zoo model as a runnable .onnx file, its weights drawn from the seed."""

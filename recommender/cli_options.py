@@ -28,12 +28,12 @@ TargetOption = Annotated[
     str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="threads to run with [default: all cores]")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="for everything that draws at random")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="random seed")]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude-model", help="leave out all that came from this model; repeatable"),
+    typer.Option("--exclude-model", help="leave out what only this model gave; repeatable"),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, no remarks")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="say more")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="write the result into this folder")]
 

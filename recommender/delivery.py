@@ -12,12 +12,13 @@ from importlib import metadata
 from pathlib import Path
 
 from recommender.builds import compare_builds, compile_builds
+from recommender.compiler import setup
 from recommender.errors import OutputError, SetupError, VerificationError
 from recommender.harness.latency import Latency
 from recommender.report import KernelReport, Report, markdown, report_json
 from recommender.run import Choice, Options, Run
 from recommender.session import Machine, PreparedModel
-from recommender.vocabulary import Json, Outcome, Schedule
+from recommender.vocabulary import Json, Schedule
 
 TOLERANCE = 1e-4
 """Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
@@ -54,7 +55,6 @@ class OutputFolder:
     """Where the result goes. It is written beside its place and moved there when it is complete."""
 
     path: Path
-    force: bool
 
     @classmethod
     def claim(cls, model: str | Path, output: Path | None, force: bool) -> OutputFolder:
@@ -72,10 +72,10 @@ class OutputFolder:
         parent = path.absolute().parent
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputError(f"{parent} is not a folder that can be written; give another with -o")
-        if not any(shutil.which(name) for name in ("g++", "gcc", "clang++", "clang", "cc", "c++")):
+        if setup.c_compiler() is None:
             raise SetupError("no C compiler on PATH, which TVM links with; run: apt-get install g++")
         _remove_leftovers(path)
-        return cls(path, force)
+        return cls(path)
 
     def stage(self) -> Path:
         """A new folder beside the output folder, named after this process."""
@@ -85,18 +85,15 @@ class OutputFolder:
 
     def put(self, staged: Path) -> None:
         """Move a complete folder into place."""
+        place, replaced = self.path.absolute(), staged.with_name(f"{staged.name}-replaced")
         try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
             staged.chmod(0o755)
-            staged.replace(self.path)
+            if place.exists():
+                place.replace(replaced)
+            staged.replace(place)
+            shutil.rmtree(replaced, ignore_errors=True)
         except OSError as exc:
             raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
-
-
-def _ran(outcome: Outcome | None) -> bool:
-    """Whether a schedule may be compiled into a model: it ran, or was not tried."""
-    return outcome is None or outcome.ok
 
 
 def _is_ours(path: Path) -> bool:
@@ -153,9 +150,9 @@ def deliver(
 
 def _wanted(choices: Sequence[Choice], baselines: Sequence[str]) -> dict[str, dict[str, Schedule]]:
     wanted: dict[str, dict[str, Schedule]] = {
-        "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
+        "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices if c.chosen_works},
         "fallback": {
-            c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices if _ran(c.fallback)
+            c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices if c.fallback_works
         },
     }
     return {**wanted, "untuned": {}} if "untuned" in baselines else wanted
@@ -169,10 +166,12 @@ def _better(latencies: Mapping[str, Latency]) -> str:
     """
     right = {n: latencies[n] for n in ("chosen", "fallback") if latencies[n].difference <= TOLERANCE}
     if not right:
+        if not latencies["chosen"].ran:
+            raise VerificationError("the compiled model cannot be run; run: recommender doctor")
         worst = latencies["chosen"].difference
         raise VerificationError(
             f"the compiled model differs from ONNX Runtime by {worst:.1e} of its largest output "
-            f"(allowed are {TOLERANCE:.0e}); please report this model"
+            f"(allowed are {TOLERANCE:.0e}); its weights may be badly scaled, else it is a mistake of ours"
         )
     return min(right, key=lambda name: (right[name].median_seconds, name))
 
@@ -206,7 +205,8 @@ def _report(
 def _kernel_report(choice: Choice) -> KernelReport:
     """One row of the report."""
     kernel, chosen = choice.ranked.kernel, choice.chosen
-    rank = next((t.rank for t in choice.tried if t.candidate.schedule == chosen.schedule), None)
+    is_kept = chosen.schedule == choice.ranked.fallback.schedule
+    rank = None if is_kept else [c.schedule for c in choice.ranked.candidates].index(chosen.schedule) + 1
     return KernelReport(
         name=kernel.name,
         workload=kernel.workload.key,
@@ -237,15 +237,17 @@ def _options_json(options: Options) -> Json:
 def _write(
     staged: Path, report: Report, model: PreparedModel, choices: Sequence[Choice], machine: Machine
 ) -> None:
-    from recommender.compiler import export, hardware, setup
+    from recommender.compiler import export, hardware
 
     target = hardware.target_from_json(machine.target)
     records = {}
     for choice in choices:
-        schedule = choice.ranked.fallback if report.delivered == "fallback" else choice.chosen
-        outcome = choice.fallback if report.delivered == "fallback" else choice.best
-        seconds = outcome.median_seconds if outcome else 1.0
-        records[choice.ranked.kernel.workload.key] = (schedule.schedule, seconds)
+        is_fallback = report.delivered == "fallback"
+        candidate = choice.ranked.fallback if is_fallback else choice.chosen
+        outcome = choice.fallback if is_fallback else choice.best
+        if choice.fallback_works if is_fallback else choice.chosen_works:
+            seconds = outcome.median_seconds if outcome else 1.0
+            records[choice.ranked.kernel.workload.key] = (candidate.schedule, seconds)
     with setup.native_silence():
         export.write_database(staged, model.spaces, records, target)
     (staged / "report.json").write_text(json.dumps(report_json(report), indent=1) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -56,7 +55,9 @@ def _versions() -> Iterator[Finding]:
 
 
 def _compiler() -> Iterator[Finding]:
-    found = next((n for n in ("g++", "clang++", "gcc", "clang", "cc") if shutil.which(n)), None)
+    from recommender.compiler import setup
+
+    found = setup.c_compiler()
     if found is None:
         yield Finding("C compiler", Verdict.FAILURE, "none on PATH", "apt-get install g++")
     else:

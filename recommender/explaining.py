@@ -20,20 +20,17 @@ _SMALLEST = 0.01
 def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[str, ...]:
     """Two sentences on a choice, from the ranker's TreeSHAP values (Lundberg et al. 2020).
 
-    The first names the features that speak most for the chosen schedule, against the mean candidate of
-    its kernel; the second those that speak most against the runner-up, compared with it.
+    The first names the features that speak most for the chosen schedule, against the candidate in the
+    middle of the ranking; the second those that speak most against the runner-up, compared with it.
     """
-    candidates = list(choice.ranked.candidates)
+    candidates = choice.ranked.candidates
     if choice.chosen not in candidates or len(candidates) < 2:
         return ()
-    runner_up = _runner_up(choice)
-    features = encode(choice.ranked.kernel.workload, candidates, hardware)
-    shares = ranker.contributions(features)
-    chosen, other = candidates.index(choice.chosen), candidates.index(runner_up)
-    speaks_for = shares.mean(axis=0) - shares[chosen]
-    holds_back = shares[other] - shares[chosen]
-    first = _phrases(ranker, speaks_for, features[chosen])
-    second = _phrases(ranker, holds_back, features[chosen], features[other])
+    compared = [choice.chosen, _runner_up(choice), candidates[len(candidates) // 2]]
+    features = encode(choice.ranked.kernel.workload, compared, hardware)
+    chosen, runner_up, middle = ranker.contributions(features)
+    first = _phrases(ranker, middle - chosen, features[0])
+    second = _phrases(ranker, runner_up - chosen, features[0], features[1])
     return (
         f"spoke for it: {', '.join(first) or 'nothing in particular'}",
         f"held the runner-up back: {', '.join(second) or 'nothing: they were told apart by measuring'}",

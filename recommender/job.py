@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -10,18 +12,20 @@ from statistics import median
 from recommender.delivery import OutputFolder, deliver
 from recommender.errors import NothingMeasuredError
 from recommender.explaining import explain
+from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
+from recommender.harness.processes import get_ready
 from recommender.harness.timing import IN_TURNS
 from recommender.progress import Reporter
 from recommender.ranking import gather_knowledge, rank_kernel
 from recommender.report import Report, Tried
-from recommender.run import Choice, Clock, Options, Ranked, Run
-from recommender.session import PreparedModel, prepare_named, this_machine
+from recommender.run import BUSY_CORES, Choice, Clock, Options, Ranked, Run
+from recommender.session import PreparedModel, lower_model, read_model, this_machine
 from recommender.vocabulary import Candidate, Outcome
 from recommender.workspace import Workspace, open_workspace
 
-BUSY_CORES = 0.5
-"""Work of others on so many cores makes times unsure; the report has the load of every measurement."""
+_EVERY_TURN = replace(IN_TURNS, loser_ratio=math.inf)
+"""For a second bank of times, however slow a first call seemed."""
 
 
 def recommend(model: str | Path, options: Options | None = None, reporter: Reporter | None = None) -> Report:
@@ -33,10 +37,14 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
     options, clock = options or Options(), Clock()
     folder = OutputFolder.claim(model, options.output, options.force)
     run = Run(this_machine(options.target, options.threads), options, reporter or Reporter(0), clock)
-    prepared = prepare_named(str(model), run.machine, options.input_shapes, options.dims)
-    clock.lap("import")
-    run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
-    knowledge = gather_knowledge(run)
+    get_ready()
+    onnx_model = read_model(str(model), options.input_shapes, options.dims)
+    with ThreadPoolExecutor(1) as beside:  # neither needs the other, and TVM lets Python run meanwhile
+        gathering = beside.submit(gather_knowledge, run)
+        prepared = lower_model(onnx_model, run.machine)
+        clock.lap("import")
+        run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
+        knowledge = gathering.result()
     ranked = [rank_kernel(kernel, knowledge, run.machine) for kernel in prepared.kernels]
     clock.lap("rank")
     choices = measure_kernels(prepared, ranked, run)
@@ -49,35 +57,47 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:
-    """Measure the first candidates of every kernel and choose; the best predicted one unmeasured.
+    """Measure the first candidates of every kernel and choose the best.
 
-    Finished measurements are in the user's store at once, whatever happens next.
+    The kernels with the most work come first: for those that the budget leaves no time for, the first of the
+    ranking is chosen. Finished measurements are in the user's store at once, whatever happens next.
 
     Raises:
         NothingMeasuredError: not a single candidate could be timed.
     """
     options = run.options
     if not options.measure:
-        return [Choice(r, first_that_replays(r, model), None, None) for r in ranked]
-    choices = []
+        return [_unmeasured(r, model) for r in ranked]
+    choices: dict[str, Choice] = {}
     with (
         open_workspace(run.machine, options.store, "recommend", options.seed) as workspace,
         run.reporter.steps("measuring", len(ranked)) as steps,
     ):
         workspace.register(model)
         bench = _KernelBench(model, workspace, options.top_k, run.reporter)
-        for r in ranked:
-            choices.append(Choice(r, r.fallback, None, None) if run.is_late else bench.choose(r))
+        for r in sorted(ranked, key=lambda r: -r.kernel.calls * r.kernel.workload.flops):
+            late = run.is_late
+            choices[r.kernel.workload.key] = _unmeasured(r, model) if late else bench.choose(r)
             steps.advance(r.kernel.name)
-    if not any(choice.best for choice in choices):
-        reasons = [t.outcome.reason for c in choices for t in c.tried if t.outcome.reason]
-        raise NothingMeasuredError(
-            f"no candidate could be measured ({reasons[0]}); run: recommender doctor"
-            if reasons
-            else "no time was left to measure anything; give a larger --budget-seconds"
-        )
-    _say_if_busy(choices, run)
-    return choices
+    chosen = [choices[r.kernel.workload.key] for r in ranked]
+    if not any(choice.best for choice in chosen):
+        raise _nothing_measured(chosen)
+    _say_if_busy(chosen, run)
+    return chosen
+
+
+def _nothing_measured(choices: Sequence[Choice]) -> NothingMeasuredError:
+    failed = [t.outcome.reason for c in choices for t in c.tried]
+    reasons = [reason for reason in (*(c.problem for c in choices), *failed) if reason]
+    return NothingMeasuredError(
+        f"no candidate could be measured ({reasons[0]}); run: recommender doctor"
+        if reasons
+        else "no time was left to measure anything; give a larger --budget-seconds"
+    )
+
+
+def _unmeasured(ranked: Ranked, model: PreparedModel) -> Choice:
+    return Choice(ranked, first_that_replays(ranked, model), None, None)
 
 
 def _say_if_busy(choices: Sequence[Choice], run: Run) -> None:
@@ -130,31 +150,33 @@ class _KernelBench:
     def choose(self, ranked: Ranked) -> Choice:
         """The fastest of the fallback and the top k, judged on a second bank of times."""
         task = self.model.task(ranked.kernel)
-        if (problem := self.workspace.measurer.prepare(task)) is not None:
-            self.reporter.say(f"{ranked.kernel.name} cannot be measured and keeps its fallback ({problem})")
-            return Choice(ranked, ranked.fallback, None, None)
+        try:
+            with self.workspace.loaded(task):
+                return self._choose(ranked, task)
+        except WorkerFailure as exc:
+            self.reporter.say(f"{ranked.kernel.name} cannot be measured and keeps its fallback ({exc})")
+            return Choice(ranked, ranked.fallback, None, None, problem=str(exc))
+
+    def _choose(self, ranked: Ranked, task: Task) -> Choice:
         first = ranked.candidates[: self.top_k]
         together = list({c.schedule: c for c in (ranked.fallback, *first)}.values())
-        outcomes = self.workspace.measure_all(self.model, task, together)
+        outcomes = self.workspace.measure_all(self.model.name, task, together)
         by_schedule = {c.schedule: o for c, o in zip(together, outcomes, strict=True)}
         tried = tuple(
             Tried(candidate, place + 1, ranked.scores[place], by_schedule[candidate.schedule])
             for place, candidate in enumerate(first)
         )
-        choice = self._judge(ranked, by_schedule[ranked.fallback.schedule], tried, task)
-        self.workspace.measurer.unload(task)
-        return choice
+        return self._judge(ranked, by_schedule[ranked.fallback.schedule], tried, task)
 
     def _judge(self, ranked: Ranked, fallback: Outcome, tried: tuple[Tried, ...], task: Task) -> Choice:
         """The winner must beat the fallback turn by turn, beyond the spread; else the fallback stays."""
         winner = min(tried, key=lambda t: t.outcome.median_seconds)
         if not winner.outcome.ok or winner.candidate.schedule == ranked.fallback.schedule:
-            kept = fallback if fallback.ok else None
-            return Choice(ranked, ranked.fallback, kept, kept, tried)
+            return Choice(ranked, ranked.fallback, fallback, fallback if fallback.ok else None, tried)
         if not fallback.ok:
-            return Choice(ranked, winner.candidate, None, winner.outcome, tried)
+            return Choice(ranked, winner.candidate, fallback, winner.outcome, tried)
         base, best = self.workspace.measurer.measure_all(
-            task, [ranked.fallback.schedule, winner.candidate.schedule], IN_TURNS
+            task, [ranked.fallback.schedule, winner.candidate.schedule], _EVERY_TURN
         )
         if not (base.ok and best.ok):  # the machine failed, not the candidates: they ran a moment ago
             return Choice(ranked, ranked.fallback, fallback, fallback, tried)

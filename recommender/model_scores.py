@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from recommender.builds import compare_builds, compile_builds
 from recommender.datasets.layers import SHIPPED, Data, load_data
-from recommender.errors import UsageError
+from recommender.errors import UsageError, VerificationError
 from recommender.harness.latency import Latency
 from recommender.job import first_that_replays, measure_kernels
 from recommender.progress import Reporter
@@ -84,6 +84,8 @@ def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
     wanted = _wanted(model, ranked, choices, searched)
     builds = compile_builds(scratch, model, wanted, run)
     latencies = compare_builds(builds, model, run, budget_seconds=_BUDGET_SECONDS, time_reference=True)
+    if dead := [build for build, latency in latencies.items() if not latency.ran]:
+        raise VerificationError(f"{name}: the {', '.join(dead)} build could not be run, so there is no score")
     return _json(name, run, choices, searched, latencies)
 
 

@@ -6,6 +6,7 @@ what lost clearly is not tried again, and the rest of the places go to what is n
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from recommender.errors import DataError
 from recommender.features import encode
 from recommender.models.active import ranker_without
 from recommender.models.boosted import BoostedRanker
-from recommender.run import Ranked, Run
+from recommender.run import BUSY_CORES, Ranked, Run
 from recommender.session import Machine
-from recommender.vocabulary import Candidate, Donor, Kernel, Schedule
+from recommender.vocabulary import Candidate, Donor, Kernel, Outcome, Schedule, Status
 
 LOST = 1.1
 """A schedule that took so many times as long as the kernel's best is not measured again."""
@@ -30,12 +31,12 @@ LOST = 1.1
 class Knowledge:
     """What a run may know: library schedules, and a ranker that never saw what is left out.
 
-    `measured` has the seconds of schedules that ran on this machine, by workload.
+    `measured` has what became of schedules that were measured on this machine, by workload.
     """
 
     donors: Sequence[Donor]
     ranker: BoostedRanker
-    measured: Mapping[str, Mapping[Schedule, float]] = field(default_factory=dict, repr=False)
+    measured: Mapping[str, Mapping[Schedule, Outcome]] = field(default_factory=dict, repr=False)
 
 
 def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
@@ -57,7 +58,7 @@ def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
     if data.relatives(machine.hardware)[0].id != machine.hardware.id:
         run.reporter.say(
             f"nothing was measured on {machine.hardware.id} yet: schedules are those of "
-            f"{data.relatives(machine.hardware)[0].id}, and a larger --top-k may pay"
+            f"{data.relatives(machine.hardware)[0].id}, and a larger --top-k may help"
         )
     unknown = set(options.exclude_models) - {use.model for use in data.kernels}
     if unknown:
@@ -70,13 +71,13 @@ def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
 
 def _measured(
     data: Data, machine: Machine, exclude_models: Collection[str]
-) -> Mapping[str, Mapping[Schedule, float]]:
+) -> Mapping[str, Mapping[Schedule, Outcome]]:
     here = (machine.hardware.id, machine.pipeline)
-    seconds: dict[str, dict[Schedule, float]] = defaultdict(dict)
+    outcomes: dict[str, dict[Schedule, Outcome]] = defaultdict(dict)
     for m in data.measurements:
         if (m.hardware, m.pipeline) == here and data.lineage.allowed(m, exclude_models):
-            seconds[m.workload][m.schedule] = m.outcome.median_seconds
-    return seconds
+            outcomes[m.workload][m.schedule] = m.outcome
+    return outcomes
 
 
 def rank_kernel(kernel: Kernel, knowledge: Knowledge, machine: Machine) -> Ranked:
@@ -84,13 +85,12 @@ def rank_kernel(kernel: Kernel, knowledge: Knowledge, machine: Machine) -> Ranke
     workload = kernel.workload
     fallbacks = fallback_candidates(workload, machine.hardware)
     known = knowledge.measured.get(workload.key, {})
-    best = min(known.values(), default=np.inf)
+    best = min((outcome.median_seconds for outcome in known.values() if outcome.ok), default=math.inf)
     every = _distinct(transfer_candidates(workload, knowledge.donors) + fallbacks)
-    # A failure has infinite seconds: it lost, also where nothing else was measured.
-    lost = {schedule for schedule, seconds in known.items() if seconds > LOST * best or seconds == np.inf}
+    lost = {schedule for schedule, outcome in known.items() if _has_lost(outcome, best)}
     candidates = [c for c in every if c.schedule not in lost] or fallbacks[:1]
     scores = knowledge.ranker.predict(encode(workload, candidates, machine.hardware))
-    is_best = np.array([known.get(c.schedule) == best for c in candidates])
+    is_best = np.array([best < math.inf and _seconds(known.get(c.schedule)) == best for c in candidates])
     order = np.lexsort((scores, ~is_best))
     return Ranked(
         kernel,
@@ -98,6 +98,17 @@ def rank_kernel(kernel: Kernel, knowledge: Knowledge, machine: Machine) -> Ranke
         tuple(candidates[i] for i in order),
         tuple(float(scores[i]) for i in order),
     )
+
+
+def _seconds(outcome: Outcome | None) -> float:
+    return outcome.median_seconds if outcome else math.inf
+
+
+def _has_lost(outcome: Outcome, best_seconds: float) -> bool:
+    """Whether a schedule need not be measured again: it fails for good, or is slower on a quiet machine."""
+    if not outcome.ok:
+        return outcome.status not in (Status.TIMED_OUT, Status.OUT_OF_MEMORY)
+    return outcome.median_seconds > LOST * best_seconds and outcome.load <= BUSY_CORES
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:

@@ -43,7 +43,7 @@ class KernelReport:
     @property
     def speedup(self) -> float | None:
         """Fallback time over chosen time."""
-        if self.fallback is None or self.best is None:
+        if self.fallback is None or self.best is None or not self.fallback.ok:
             return None
         return self.fallback.median_seconds / self.best.median_seconds
 
@@ -100,7 +100,7 @@ def report_json(report: Report) -> Json:
         "latencies": {
             name: {
                 "median_seconds": latency.median_seconds or None,
-                "difference_from_ort": latency.difference,
+                "difference_from_ort": latency.difference if latency.ran else None,
                 "seconds": list(latency.seconds),
             }
             for name, latency in report.latencies.items()
@@ -186,11 +186,11 @@ def _kernel_seconds(kernel: KernelReport) -> float:
 
 
 def _milliseconds(outcome: Outcome | None) -> str:
-    return f"{outcome.median_seconds * 1e3:.3f}" if outcome else "-"
+    return f"{outcome.median_seconds * 1e3:.3f}" if outcome and outcome.ok else "-"
 
 
 def latency_lines(report: Report) -> list[str]:
-    """The model's latencies, each with its ratio to the chosen build's."""
+    """The model's latencies, and how the chosen build's compares with each."""
     if not any(latency.seconds for latency in report.latencies.values()):
         return []
     names = {
@@ -202,15 +202,22 @@ def latency_lines(report: Report) -> list[str]:
     own = report.latencies["chosen"].median_seconds
     lines = []
     for name, latency in report.latencies.items():
-        median = latency.median_seconds
-        ratio = "" if name == "chosen" else f"   recommended takes {own / median:.3f} x this time"
-        lines.append(f"{names.get(name, name):<19}{median * 1e3:9.2f} ms{ratio}")
+        label, median = f"{names.get(name, name):<19}", latency.median_seconds
+        if not median:
+            lines.append(f"{label} could not be run")
+        elif name == "chosen" or not own:
+            lines.append(f"{label}{median * 1e3:9.2f} ms")
+        else:
+            lines.append(f"{label}{median * 1e3:9.2f} ms   recommended takes {own / median:.3f} x this time")
     return lines
 
 
 def handed_over(report: Report) -> str:
     """Why the build with fallback schedules was handed over."""
-    if report.latencies["chosen"].difference > report.tolerance:
+    chosen = report.latencies["chosen"]
+    if not chosen.ran:
+        return "the recommended build could not be run: the one with fallback schedules was handed over"
+    if chosen.difference > report.tolerance:
         return (
             "the recommended build computes something else: the one with fallback schedules was handed over"
         )
@@ -237,9 +244,19 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
 
 
+_LEGEND = """\
+*calls*: how often the model runs the kernel; times are of one call. *fallback*: an untuned but sensible
+schedule of the kernel's own design space; *best*: the chosen schedule; *speedup*: fallback over best. *rank*:
+the chosen schedule's place in the predicted order (-: the fallback was kept). *donor*: a model that
+the schedule comes from, how many more have it, and the extents of its kernel's loops; "(own space)" is one of
+the kernel's own.
+"""
+
+
 def markdown(report: Report) -> str:
     """The report as a page for people."""
-    head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}, {report.total_seconds:.0f} s\n"
+    took = f", {report.total_seconds:.0f} s" if report.stages_seconds else ""
+    head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}{took}\n"
     rows = [
         "| kernel | calls | fallback ms | best ms | speedup | rank | donor |",
         "|---|---|---|---|---|---|---|",
@@ -254,4 +271,4 @@ def markdown(report: Report) -> str:
     if report.delivered != "chosen":
         latency.append(f"    {handed_over(report)}")
     why = [f"    {line}" for line in explanation_lines(report)]
-    return "\n".join([head, *rows, "", *latency, "", *why, ""])
+    return "\n".join([head, *rows, "", *latency, "", *why, "", _LEGEND])

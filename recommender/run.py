@@ -12,6 +12,9 @@ from recommender.report import Tried
 from recommender.session import Machine
 from recommender.vocabulary import Candidate, Kernel, Outcome
 
+BUSY_CORES = 0.5
+"""Work of others on so many cores makes times unsure; every measurement has its load beside it."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -87,7 +90,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A kernel with its candidates, best predicted first, and the schedule it must beat."""
+    """A kernel with its candidates, best first, and the schedule it must beat."""
 
     kernel: Kernel
     fallback: Candidate
@@ -97,7 +100,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for a kernel, with what was tried for it."""
+    """What was chosen for a kernel, with what was tried for it. Outcomes are None if nothing was measured.
+
+    `problem` says why the kernel could not be measured.
+    """
 
     ranked: Ranked
     chosen: Candidate
@@ -105,3 +111,14 @@ class Choice:
     best: Outcome | None
     tried: tuple[Tried, ...] = ()
     explanation: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @property
+    def fallback_works(self) -> bool:
+        """Whether the fallback may be compiled into a model: it ran, or was not tried."""
+        return self.fallback is None or self.fallback.ok
+
+    @property
+    def chosen_works(self) -> bool:
+        """The same of what was chosen: not if the fallback and all others failed."""
+        return self.fallback_works or self.chosen.schedule != self.ranked.fallback.schedule

@@ -63,24 +63,30 @@ class PreparedModel:
         return Task(kernel.workload.key, self.spaces[kernel.workload.key].to_json())
 
 
-def prepare_model(
-    path: Path,
-    machine: Machine,
+def read_model(
+    name: str,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
-) -> PreparedModel:
-    """Read, fix, fold, import and lower a model, and describe its kernels.
+) -> OnnxModel:
+    """Read, fix and fold an ONNX file, or a model of the zoo filled with weights from seed 0.
 
     Raises:
-        ModelError: any of these steps failed.
+        ModelError: it cannot be read, or a dimension is left open.
     """
     from recommender.compiler import frontend
+    from recommender.datasets import zoo
 
-    return lower_model(frontend.load_model(path, input_shapes, dims), machine)
+    if name in zoo.zoo_names() and not Path(name).exists():
+        return frontend.fold_model(zoo.zoo_model(name), name, input_shapes, dims)
+    return frontend.load_model(Path(name), input_shapes, dims)
 
 
 def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
-    """`prepare_model` for a model that is loaded already."""
+    """Import and lower a model, and describe its kernels.
+
+    Raises:
+        ModelError: an operator that TVM does not import, or a kernel that cannot be described.
+    """
     from recommender.compiler import frontend, hardware, lowering
 
     target = hardware.target_from_json(machine.target)
@@ -91,20 +97,10 @@ def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
     return PreparedModel(model.name, tuple(k.kernel for k in found), spaces, lowered, model)
 
 
-def prepare_named(
-    name: str,
-    machine: Machine,
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
-    dims: Mapping[str, int] | None = None,
-) -> PreparedModel:
-    """Prepare an ONNX file, or a model of the zoo filled with weights from seed 0.
+def prepare_named(name: str, machine: Machine) -> PreparedModel:
+    """Read and lower an ONNX file or a model of the zoo.
 
     Raises:
         ModelError: any step from the file to its kernels failed.
     """
-    from recommender.compiler import frontend
-    from recommender.datasets import zoo
-
-    if name in zoo.zoo_names() and not Path(name).exists():
-        return lower_model(frontend.fold_model(zoo.zoo_model(name), name), machine)
-    return prepare_model(Path(name), machine, input_shapes, dims)
+    return lower_model(read_model(name), machine)

@@ -15,7 +15,7 @@ def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
     Raises:
         UsageError: none of these forms, or a dimension below 1.
     """
-    match = re.fullmatch(r"(.+?)\s*(?::\s*\[?|\[)\s*([\d\sx,-]+?)\s*\]?", text)
+    match = re.fullmatch(r"(.+?)\s*(?::\s*\[?|\[)\s*([\d\sx,]+?)\s*\]?", text)
     if match is None:
         raise UsageError(f"--input-shape {text!r} is not of the form name:1,3,224,224")
     dims = tuple(int(d) for d in re.split(r"[x,\s]+", match[2]) if d)

@@ -54,17 +54,22 @@ def load_model(
         ModelError: missing, not ONNX, truncated, invalid, or a dimension is left open.
         UsageError: a shape or a dimension is given for something that the model does not have.
     """
-    proto = _read(path)
-    _fix_shapes(proto, input_shapes or {}, dims or {})
-    return fold_model(proto, path.stem)
+    return fold_model(_read(path), path.stem, input_shapes, dims)
 
 
-def fold_model(proto: onnx.ModelProto, name: str) -> OnnxModel:
-    """A model in memory, its shapes fixed, ready for import once its constants are folded.
+def fold_model(
+    proto: onnx.ModelProto,
+    name: str,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> OnnxModel:
+    """`load_model` for a model in memory.
 
     Raises:
         ModelError: invalid, or a dimension is left open.
+        UsageError: see `load_model`.
     """
+    _fix_shapes(proto, input_shapes or {}, dims or {})
     _refuse_open_dims(proto)
     folded = _fold(proto, name)
     return OnnxModel(name, folded, tuple(map(_model_input, _graph_inputs(folded))))
@@ -72,7 +77,7 @@ def fold_model(proto: onnx.ModelProto, name: str) -> OnnxModel:
 
 def _read(path: Path) -> onnx.ModelProto:
     if not path.is_file():
-        raise ModelError(f"{path} does not exist; give the path of an .onnx file")
+        raise ModelError(f"{path} does not exist; give an .onnx file, or a model of: recommender zoo list")
     try:
         proto = onnx.load(str(path), load_external_data=False)
     except (DecodeError, OSError, ValueError) as exc:
@@ -124,7 +129,9 @@ def _refuse_open_dims(proto: onnx.ModelProto) -> None:
     flags = []
     for value in _graph_inputs(proto):
         if not value.type.HasField("tensor_type"):
-            raise ModelError(f"input {value.name!r} is not a tensor, which TVM cannot take")
+            raise ModelError(
+                f"input {value.name!r} is not a tensor, which TVM cannot take; export with tensors as inputs"
+            )
         sizes = [d.dim_value or d.dim_param or "?" for d in value.type.tensor_type.shape.dim]
         if not value.type.tensor_type.HasField("shape"):
             flags.append(f"{value.name} of unknown rank: --input-shape {value.name}:1,...")
@@ -157,7 +164,7 @@ def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
                 disabled_optimizers=_UNWANTED_OPTIMIZERS,
             )
         except Exception as exc:  # ORT raises bare Exception subclasses that it does not export
-            raise ModelError(f"{name} is not a valid model: {_first_line(exc)}") from exc
+            raise ModelError(f"{name} is not a valid model: {_first_line(exc)}; export it again") from exc
         folded = onnx.load(str(target))
     for value, output in zip(folded.graph.output, session.get_outputs(), strict=True):
         _set_shape(value.type.tensor_type.shape, output.shape)
@@ -203,11 +210,16 @@ def import_model(model: OnnxModel) -> IRModule:
         ):
             return importer.from_onnx(model.proto, keep_params_in_input=False)
     except tvm.error.OpNotImplemented as exc:
-        raise ModelError(f"TVM cannot import these operators: {_operators_in(exc)}") from exc
+        raise ModelError(
+            f"TVM cannot import these operators: {_operators_in(exc)}; export with "
+            "another opset, or rewrite the model without them"
+        ) from exc
     except Exception as exc:  # converters raise whatever they stumble over
         operator = re.search(r"Error converting operator (\S+)", printed.getvalue())
         where = f" at operator {operator[1].rstrip(',')}" if operator else ""
-        raise ModelError(f"TVM's importer failed{where}: {_first_line(exc)}") from exc
+        raise ModelError(
+            f"TVM's importer failed{where}: {_first_line(exc)}; exporting with another opset may help"
+        ) from exc
 
 
 def _operators_in(exc: Exception) -> str:

@@ -34,7 +34,7 @@ def _fast_sigmoid(x: tvm.te.Tensor) -> tvm.te.Tensor:
 
 
 # Polynomials that LLVM vectorises, instead of one call into libm per element. Softmax keeps its own
-# exponential: a prototype was slower with the fast one, which has not been measured again here.
+# exponential: was slower when tried with the fast one, which has not been measured again here.
 _FAST_MATH = {
     "relax.exp": _unary(topi.fast_exp),
     "relax.erf": _unary(topi.fast_erf),
@@ -79,7 +79,9 @@ def lower(module: IRModule, target: Target) -> IRModule:
             return tvm.transform.Sequential(passes)(module)
     except (tvm.error.InternalError, ValueError, TypeError, RuntimeError) as exc:
         lines = [line for line in str(exc).splitlines() if line.strip()]
-        raise ModelError(f"TVM could not lower the model: {lines[-1] if lines else exc}") from exc
+        raise ModelError(
+            f"TVM could not lower the model: {lines[-1] if lines else exc}; try another opset"
+        ) from exc
 
 
 def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
@@ -97,5 +99,5 @@ def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
             calls += found[workload.key].kernel.calls
         found[workload.key] = LoweredKernel(Kernel(str(task.task_name), workload, calls), space)
     if not found:
-        raise ModelError("the model has no kernels: everything in it is constant")
+        raise ModelError("the model has no kernels: all is constant, and nothing to speed up")
     return list(found.values())

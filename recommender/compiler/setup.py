@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import sys
 import types
 from collections.abc import Iterator
@@ -36,6 +38,11 @@ def cgroup_quota() -> float | None:
         return None
 
 
+def c_compiler() -> str | None:
+    """The name of a C compiler on PATH, which TVM links with."""
+    return next((n for n in ("g++", "gcc", "clang++", "clang", "cc", "c++") if shutil.which(n)), None)
+
+
 def check_versions() -> None:
     """Refuse a TVM or tvm-ffi that is missing, or known to crash.
 
@@ -52,7 +59,7 @@ def check_versions() -> None:
         raise SetupError(f"{exc.name} is not installed; {mend}") from exc
     if not tvm.startswith("0.27."):
         raise SetupError(f"apache-tvm 0.27 is needed, but {tvm} is installed; {mend}")
-    if tuple(int(part) for part in ffi.split(".")[:3]) >= FFI_BELOW:
+    if tuple(map(int, re.findall(r"\d+", ffi)[:3])) >= FFI_BELOW:
         raise SetupError(f"apache-tvm-ffi {ffi} crashes TVM {tvm}; {mend}")
 
 
@@ -78,13 +85,20 @@ def prepare(threads: int | None = None) -> int:
 
 @contextlib.contextmanager
 def native_silence() -> Iterator[None]:
-    """Keep what TVM's C++ side prints on stderr (warnings about rules it has not got) from the user."""
+    """Keep what TVM's C++ side prints on stderr (warnings about rules it has not got) from the user.
+
+    What Python prints there is still heard: another thread may be reporting.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        yield
+        if sys.stderr is not sys.__stderr__:  # not what C++ writes to: captured, or silenced already
+            yield
+        else:
+            with os.fdopen(os.dup(kept), "w", buffering=1) as heard, contextlib.redirect_stderr(heard):
+                yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

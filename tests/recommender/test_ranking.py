@@ -11,6 +11,7 @@ from recommender.progress import Reporter
 from recommender.ranking import LOST, Knowledge, gather_knowledge, rank_kernel
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel
+from recommender.vocabulary import Outcome, Status
 
 pytestmark = pytest.mark.tvm
 
@@ -23,7 +24,11 @@ def test_the_best_measured_is_first_and_losers_are_gone(
     for kernel in many:
         predicted = rank_kernel(kernel, knowledge, machine).candidates
         last, middle, first = (predicted[i].schedule for i in (-1, len(predicted) // 2, 0))
-        known = {last: 1.0, middle: LOST * 1.01, first: float("inf")}
+        known = {
+            last: Outcome.of_times([1.0]),
+            middle: Outcome.of_times([LOST * 1.01]),
+            first: Outcome.failure(Status.BUILD_FAILED, "no"),
+        }
         informed = replace(knowledge, measured={kernel.workload.key: known})
 
         ranked = rank_kernel(kernel, informed, machine)
@@ -39,11 +44,28 @@ def test_a_kernel_whose_every_candidate_failed_keeps_its_fallback(
 ) -> None:
     kernel = model.kernels[0]
     every = rank_kernel(kernel, knowledge, machine)
-    failed = {c.schedule: float("inf") for c in every.candidates}
+    failed = {c.schedule: Outcome.failure(Status.CRASHED, "SIGSEGV") for c in every.candidates}
 
     ranked = rank_kernel(kernel, replace(knowledge, measured={kernel.workload.key: failed}), machine)
 
     assert [c.schedule for c in ranked.candidates] == [every.fallback.schedule]
+
+
+def test_what_a_busy_machine_did_is_tried_again(
+    model: PreparedModel, knowledge: Knowledge, machine: Machine
+) -> None:
+    kernel = max(model.kernels, key=lambda k: len(rank_kernel(k, knowledge, machine).candidates))
+    predicted = rank_kernel(kernel, knowledge, machine).candidates
+    best, slow, late = (c.schedule for c in predicted[:3])
+    known = {
+        best: Outcome.of_times([1.0]),
+        slow: Outcome.of_times([2.0], load=1.5),
+        late: Outcome.failure(Status.TIMED_OUT, "no answer within 30 s"),
+    }
+    ranked = rank_kernel(kernel, replace(knowledge, measured={kernel.workload.key: known}), machine)
+
+    assert {slow, late} <= {c.schedule for c in ranked.candidates}
+    assert ranked.candidates[0].schedule == best
 
 
 def test_measurements_of_an_excluded_model_are_not_known(

@@ -18,7 +18,7 @@ def test_a_name_may_hold_colons_and_slashes() -> None:
     assert parse_input_shape("serving/x:0:1,8") == ("serving/x:0", (1, 8))
 
 
-@pytest.mark.parametrize("text", ["x", "x:", ":1,2", "x:a,b", "x:0,3", "x:-1,3", ""])
+@pytest.mark.parametrize("text", ["x", "x:", ":1,2", "x:a,b", "x:0,3", "x:-1,3", "x:1-3-8", ""])
 def test_what_is_not_a_shape_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--input-shape"):
         parse_input_shape(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from recommender.errors import SetupError, UsageError
     [
         ("0.27.0.post1", "0.1.15.post2", "crashes TVM"),
         ("0.27.0.post1", "0.2.0", "crashes TVM"),
+        ("0.27.0.post1", "0.1.15rc0", "crashes TVM"),
         ("0.26.0", "0.1.14", r"0\.26\.0 is installed"),
     ],
 )
@@ -42,6 +45,19 @@ def test_a_missing_tvm_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_usable_cores_are_used() -> None:
     assert setup.prepare() == setup.usable_cores()
     assert os.environ["TVM_NUM_THREADS"] == str(setup.usable_cores())
+
+
+def test_native_code_is_silenced_and_python_is_heard() -> None:
+    script = (
+        "import os, sys\n"
+        "from recommender.compiler.setup import native_silence\n"
+        "with native_silence():\n"
+        "    os.write(2, b'from C++ ')\n"
+        "    print('from Python', file=sys.stderr)\n"
+        "os.write(2, b'after')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr == "from Python\nafter"
 
 
 @pytest.mark.parametrize("threads", [0, -1, 10_000])
