@@ -47,7 +47,7 @@ class _Loaded:
 
 
 @dataclass(frozen=True)
-class _Built:
+class Built:
     """A schedule as machine code, of the workload `key`."""
 
     key: str
@@ -76,7 +76,7 @@ class Bench:
         """Build for `target`, TVM's JSON form of it."""
         self.target = Target(target)
         self._loaded: dict[str, _Loaded] = {}
-        self._built: dict[int, _Built] = {}
+        self._built: dict[int, Built] = {}
         self._tokens = itertools.count()
 
     def load(self, key: str, module_json: str) -> None:
@@ -122,34 +122,38 @@ class Bench:
         """`build` of several schedules, compiled by several threads. Nothing may be timed meanwhile."""
         with ThreadPoolExecutor(threads) as pool:
             compiled = list(pool.map(lambda schedule: self._compile_schedule(key, schedule), schedules))
-        return [(None, c) if isinstance(c, Outcome) else self._admit(c) for c in compiled]
+        return [self.admit(c) for c in compiled]
 
     def space(self, key: str) -> DesignSpace:
         """The design space of a loaded workload."""
         return self._loaded[key].space
 
-    def build_replayed(self, key: str, replayed: TirSchedule) -> tuple[int | None, Outcome | None]:
-        """`build` for a schedule that is replayed already."""
-        built = self._compile(key, replayed)
-        return (None, built) if isinstance(built, Outcome) else self._admit(built)
+    def compile_all(self, key: str, replayed: Sequence[TirSchedule], threads: int) -> list[Built | Outcome]:
+        """Compile schedules that are replayed already, by several threads; each is then to be admitted."""
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda schedule: self._compile(key, schedule), replayed))
 
-    def _compile_schedule(self, key: str, schedule: Schedule) -> _Built | Outcome:
+    def _compile_schedule(self, key: str, schedule: Schedule) -> Built | Outcome:
         try:
             return self._compile(key, self.space(key).replay(schedule))
         except ReplayError as exc:
             return Outcome.failure(Status.REPLAY_FAILED, str(exc))
 
-    def _compile(self, key: str, replayed: TirSchedule) -> _Built | Outcome:
+    def _compile(self, key: str, replayed: TirSchedule) -> Built | Outcome:
         try:
             packed = split_packing(replayed.mod, self._loaded[key].written)
-            return _Built(key, tvm.tirx.build(packed.module, target=self.target), packed)
+            code = tvm.tirx.build(packed.module, target=self.target)
+            code["main"]  # LLVM makes machine code when it is first asked for: here, beside other threads
+            return Built(key, code, packed)
         except OUR_MISTAKES:
             raise
         except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
             return Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
 
-    def _admit(self, built: _Built) -> tuple[int | None, Outcome | None]:
-        """Keep a schedule that computes what the reference computes."""
+    def admit(self, built: Built | Outcome) -> tuple[int | None, Outcome | None]:
+        """Run once and compare; keep what computes what the reference computes. See `build`."""
+        if isinstance(built, Outcome):
+            return None, built
         failure = _check(built, self._loaded[built.key])
         if failure is not None:
             return None, failure
@@ -189,7 +193,7 @@ class Bench:
         self._built.pop(token, None)
 
 
-def _seconds_of_call(built: _Built, tensors: Sequence[object]) -> float:
+def _seconds_of_call(built: Built, tensors: Sequence[object]) -> float:
     start = time.perf_counter()
     built.code["main"](*tensors)
     return time.perf_counter() - start
@@ -199,7 +203,7 @@ _SHORT_SECONDS = 0.1
 _CANARY = {"f": math.nan}
 
 
-def _check(built: _Built, loaded: _Loaded) -> Outcome | None:
+def _check(built: Built, loaded: _Loaded) -> Outcome | None:
     """Run once on outputs that nobody wrote, and compare with the reference; None when all is well."""
     arguments = [
         np.full_like(a, _CANARY.get(a.dtype.kind, 1)) if i in loaded.outputs else a

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from recommender.harness.client import (
     CallTimedOut,
@@ -153,24 +154,28 @@ class Measurer:
     ) -> None:
         """MetaSchedule's search with `trials` measurements, each reported as it is made.
 
-        A candidate that kills the worker is reported as failed, and the search goes on from what is
-        known by then.
+        A candidate that kills the worker is reported as failed, and the search goes on from what is known by
+        then. If a batch does that which was compiled together, from then on each is tried alone.
+
+        Raises:
+            WorkerFailure: the worker died of the search itself, without having measured anything.
         """
-        settled = list(known)
+        settled, threads = list(known), self._threads
         spent = 0
         while spent < trials:
             trying: list[Schedule] = []
+            before = spent
 
-            def on_event(event: tuple[object, ...], trying: list[Schedule] = trying) -> None:
+            def on_event(event: tuple[Any, ...], trying: list[Schedule] = trying) -> None:
                 nonlocal spent
                 if event[0] == "trying":
-                    trying[:] = [event[1]]  # type: ignore[list-item]
+                    trying[:] = event[1]
                     return
                 _, schedule, outcome = event
                 trying.clear()
                 spent += 1
-                settled.append((schedule, outcome))  # type: ignore[arg-type]
-                report(schedule, outcome)  # type: ignore[arg-type]
+                settled.append((schedule, outcome))
+                report(schedule, outcome)
 
             try:
                 self.load(task)
@@ -181,16 +186,20 @@ class Measurer:
                     seed,
                     rule or TimingRule(),
                     settled,
+                    threads,
                     timeout_seconds=self._limits.search_step_seconds,
                     on_event=on_event,
                 )
                 return
             except WorkerFailure as exc:
-                if not trying:
+                if len(trying) == 1:
+                    spent += 1
+                    settled.append((trying[0], _failure(exc)))
+                    report(*settled[-1])
+                elif trying:
+                    threads = 1
+                elif spent == before:
                     raise
-                spent += 1
-                settled.append((trying[0], _failure(exc)))
-                report(*settled[-1])
 
     def describe(self, module_json: str) -> Workload | None:
         """The workload that a module of unknown origin stands for; None if it must not be run.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from tvm.s_tir import Schedule as TirSchedule
 
-from recommender.harness.bench import Bench
+from recommender.harness.bench import Bench, Built
 from recommender.harness.contestant import Array, Run, open_library, open_onnx, time_runs
 from recommender.harness.load import LoadMeter
 from recommender.harness.search import search, silence
@@ -76,31 +77,42 @@ class Services:
         seed: int,
         rule: TimingRule,
         known: list[tuple[Schedule, Outcome]],
+        threads: int,
     ) -> int:
-        """Search a loaded workload; report ("trying", schedule), then ("measured", schedule, outcome)."""
+        """Search a loaded workload; report ("trying", schedules) and ("measured", schedule, outcome).
+
+        The schedules of a batch are compiled together, by all threads; with one thread each is tried alone.
+        """
         settled = {schedule.id: outcome for schedule, outcome in known}
         best = min((outcome.median_seconds for outcome in settled.values()), default=math.inf)
 
-        def measure(replayed: TirSchedule, schedule: Schedule) -> Outcome:
+        def measure(batch: Sequence[tuple[TirSchedule, Schedule]]) -> list[Outcome]:
             nonlocal best
-            if schedule.id in settled:
-                return settled[schedule.id]
-            self._report("trying", schedule)
-            token, failure = self.bench.build_replayed(key, replayed)
-            if token is None:
-                assert failure is not None
-                outcome = failure
-            else:
-                seconds, load = self.time([token], replace(rule, loser_seconds=_LOSER_RATIO * best))
-                outcome = Outcome.of_times(seconds[0], load)
-                self.bench.drop(token)
-            best = min(best, outcome.median_seconds)
-            settled[schedule.id] = outcome
-            self._report("measured", schedule, outcome)
-            return outcome
+            new = list({s.id: (replayed, s) for replayed, s in batch if s.id not in settled}.values())
+            at_once = len(new) if threads > 1 else 1
+            for start in range(0, len(new), max(at_once, 1)):
+                together = new[start : start + at_once]
+                self._report("trying", [schedule for _, schedule in together])
+                compiled = self.bench.compile_all(key, [replayed for replayed, _ in together], threads)
+                for (_, schedule), code in zip(together, compiled, strict=True):
+                    self._report("trying", [schedule])
+                    outcome = self._try(code, replace(rule, loser_seconds=_LOSER_RATIO * best))
+                    best = min(best, outcome.median_seconds)
+                    settled[schedule.id] = outcome
+                    self._report("measured", schedule, outcome)
+            return [settled[schedule.id] for _, schedule in batch]
 
         space = self.bench.space(key)
         return search(space, measure, trials=trials, seed=seed, known=known)
+
+    def _try(self, code: Built | Outcome, rule: TimingRule) -> Outcome:
+        token, failure = self.bench.admit(code)
+        if token is None:
+            assert failure is not None
+            return failure
+        seconds, load = self.time([token], rule)
+        self.bench.drop(token)
+        return Outcome.of_times(seconds[0], load)
 
     def open_library(self, path: str, inputs: dict[str, Array]) -> list[Array]:
         """Open a compiled model for `time_model`, and return its outputs."""

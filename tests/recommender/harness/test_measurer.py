@@ -18,7 +18,7 @@ from recommender.harness.client import WorkerClient
 from recommender.harness.measurer import Limits, Measurer, Task
 from recommender.harness.timing import TimingRule
 from recommender.session import Machine
-from recommender.vocabulary import Outcome, Schedule, Status
+from recommender.vocabulary import Outcome, SampledTile, Schedule, Status
 
 pytestmark = [pytest.mark.tvm, pytest.mark.faults]
 
@@ -30,6 +30,19 @@ def doubling(a: T.Buffer((1024,), "float32"), b: T.Buffer((1024,), "float32")): 
         with T.sblock("double"):
             v = T.axis.spatial(1024, i)
             b[v] = a[v] * T.float32(2)
+
+
+@T.prim_func(s_tir=True)
+def product(  # type: ignore[no-untyped-def]
+    a: T.Buffer((128, 128), "float32"), b: T.Buffer((128, 128), "float32"), c: T.Buffer((128, 128), "float32")
+):
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i, j, k in T.grid(128, 128, 128):
+        with T.sblock("product"):
+            vi, vj, vk = T.axis.remap("SSR", [i, j, k])
+            with T.init():
+                c[vi, vj] = T.float32(0)
+            c[vi, vj] += a[vi, vk] * b[vk, vj]
 
 
 @T.prim_func(s_tir=True)
@@ -72,9 +85,11 @@ def case(function: object, machine: Machine) -> tuple[Task, Schedule]:
     """A kernel and the first schedule of its design space."""
     module = IRModule({"main": function})
     space = DesignSpace.of(module, target_from_json(machine.target))
-    return Task(str(function), space.to_json()), Schedule(
-        space.sketches[0], (0,) * len(space.sketches[0].samples)
+    sketch = space.sketches[0]
+    decisions = tuple(
+        (s.extent, *(1,) * (s.parts - 1)) if isinstance(s, SampledTile) else 0 for s in sketch.samples
     )
+    return Task(str(function), space.to_json()), Schedule(sketch, decisions)
 
 
 @pytest.fixture
@@ -126,18 +141,27 @@ def test_memory_is_bounded(machine: Machine) -> None:
         assert measurer.measure(*case(doubling, machine)).ok
 
 
-def test_a_search_goes_on_after_a_crash(machine: Machine, measurer: Measurer) -> None:
-    task, _ = case(doubling, machine)
+def test_a_search_goes_on_after_its_worker_died(machine: Machine, measurer: Measurer) -> None:
+    task, _ = case(product, machine)
     reported: list[tuple[Schedule, Outcome]] = []
+    client = measurer._client
 
-    measurer.search(task, trials=4, seed=0, report=lambda s, o: reported.append((s, o)))
+    def report(schedule: Schedule, outcome: Outcome) -> None:
+        reported.append((schedule, outcome))
+        if len(reported) == 1:
+            assert client._process is not None
+            os.kill(client._process.pid, signal.SIGKILL)
 
-    assert reported
-    assert all(outcome.ok for _, outcome in reported)
+    measurer.search(task, trials=4, seed=0, report=report)
+
+    assert client.generation == 2
+    assert len(reported) == 4
+    assert len({schedule for schedule, _ in reported}) == len(reported)
+    assert sum(not outcome.ok for _, outcome in reported) <= 1
 
 
 def test_all_are_timed_in_turns_and_stay_built(machine: Machine, measurer: Measurer) -> None:
-    task, schedule = case(doubling, machine)
+    task, schedule = case(product, machine)
     rule = TimingRule(repeats=7)
 
     a, b = measurer.measure_all(task, [schedule, schedule], rule)
