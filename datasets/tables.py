@@ -62,9 +62,6 @@ def write_parquet(path: Path, *stores: Path) -> None:
 def _columns(data: Data) -> dict[str, list[Any]]:
     if not data.measurements:
         raise DataError("there are no outcomes; run: recommender collect MODEL ...")
-    models: dict[str, set[str]] = defaultdict(set)
-    for use in data.kernels:
-        models[use.workload].add(use.model)
     best: dict[tuple[str, str, str], float] = {}
     for m in data.measurements:
         place = (m.workload, m.hardware, m.pipeline)
@@ -76,7 +73,7 @@ def _columns(data: Data) -> dict[str, list[Any]]:
         row = {
             "workload": m.workload,
             "kernel_class": workload.kernel_class if workload else "",
-            "models": ",".join(sorted(models[m.workload])),
+            "models": ",".join(sorted(data.lineage.origins.get(m.workload, ()))),
             "hardware": m.hardware,
             "pipeline": m.pipeline,
             "schedule": m.schedule.id,

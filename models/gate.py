@@ -36,7 +36,7 @@ class Verdict:
     def __str__(self) -> str:
         """The verdict in words."""
         if self.old_regret is None or self.new_regret is None:
-            return "nothing was held out: too few measured workloads"
+            return "nothing to compare: too few measured workloads, or no ranker in use that can be read"
         return (
             f"regret@1 on {self.workloads} held-out kernels: {100 * self.new_regret:.1f} % "
             f"with the new ranker, {100 * self.old_regret:.1f} % with the one in use"

@@ -37,11 +37,13 @@ def transfer_candidates(workload: Workload, donors: Iterable[Donor]) -> list[Can
     ordered = sorted(donors, key=lambda d: (shape_distance(d.workload, workload), d.rank, d.id))
     found: dict[tuple[Sketch, tuple[Decision, ...]], Candidate] = {}
     for donor in ordered:
-        for sketch in _matching_sketches(donor.schedule.sketch, workload.sketches):
-            for policy, decisions in _adapted(donor.schedule, sketch):
-                if (sketch, decisions) not in found:
-                    schedule = Schedule(sketch, decisions)
-                    found[sketch, decisions] = Candidate(workload, schedule, policy, donor)
+        sketch = _matching_sketch(donor.schedule.sketch, workload.sketches)
+        if sketch is None:
+            continue
+        for policy, decisions in _adapted(donor.schedule, sketch):
+            if (sketch, decisions) not in found:
+                schedule = Schedule(sketch, decisions)
+                found[sketch, decisions] = Candidate(workload, schedule, policy, donor)
     return list(found.values())
 
 
@@ -58,13 +60,10 @@ def shape_distance(a: Workload, b: Workload) -> float:
     return math.sqrt(sum(math.log2(x / y) ** 2 for x, y in pairs))
 
 
-def _matching_sketches(wanted: Sketch, sketches: Sequence[Sketch]) -> list[Sketch]:
-    """The sketches of the same structure whose epilogue is computed at the same, or nearest, level."""
+def _matching_sketch(wanted: Sketch, sketches: Sequence[Sketch]) -> Sketch | None:
+    """The sketch of the same structure whose epilogue is computed at the same, or nearest, level."""
     same = [s for s in sketches if s.structure == wanted.structure]
-    if not same:
-        return []
-    gap = min(abs(s.epilogue_level - wanted.epilogue_level) for s in same)
-    return [s for s in same if abs(s.epilogue_level - wanted.epilogue_level) == gap][:1]
+    return min(same, key=lambda s: abs(s.epilogue_level - wanted.epilogue_level), default=None)
 
 
 def _adapted(donor: Schedule, sketch: Sketch) -> Iterator[tuple[str, tuple[Decision, ...]]]:

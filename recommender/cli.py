@@ -144,7 +144,7 @@ def tune(
 @guarded
 def collect(
     models: Models,
-    per_kernel: Annotated[int, typer.Option(min=1, help="candidates to measure per kernel")] = 40,
+    per_kernel: Annotated[int, typer.Option(min=2, help="candidates to measure per kernel")] = 40,
     target: TargetOption = "host",
     threads: Threads = None,
     seed: Seed = 0,
@@ -228,7 +228,8 @@ def train(
         str | None, typer.Option("--hardware", help="outcomes of this hardware id only")
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="measured on or after this day")
+        datetime | None,
+        typer.Option("--since", formats=["%Y-%m-%d"], help="measured on or after this day (UTC)"),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="use the new ranker even if it is worse than the one in use")
@@ -256,7 +257,7 @@ def train(
         load_data(SHIPPED, store or user_store_path()),
         only=own if only_mine else None,
         hardware=hardware,
-        since=since.timestamp() if since else None,
+        since=since.replace(tzinfo=timezone.utc).timestamp() if since else None,
     )
     result = retrain(
         data,
@@ -302,11 +303,11 @@ def evaluate(
             raise UsageError("--measure keeps its scores in the results folder; name it with -o")
         score_models(measure, this_machine(), output / "models", top_k=top_k, seed=seed, reporter=reporter)
     result = evaluation.evaluate(load_data(must_exist(store or SHIPPED)), seed, reporter)
-    scores = results.model_scores(output) if output else []
+    measured = results.Measured.read(output) if output else results.Measured()
     if output and draw_results:
-        results.write(result, output)
-        draw_results(result, scores, output / "plots")
-    print(json.dumps(evaluation.summary_json(result)) if as_json else results.markdown(result, scores))
+        results.write(result, measured, output)
+        draw_results(result, measured.models, output / "plots")
+    print(json.dumps(evaluation.summary_json(result)) if as_json else results.markdown(result, measured))
 
 
 def _drawing() -> Callable[[Evaluation, Sequence[Json], Path], object]:

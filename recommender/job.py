@@ -17,7 +17,7 @@ from recommender.harness.measurer import Task
 from recommender.harness.processes import get_ready
 from recommender.harness.timing import IN_TURNS
 from recommender.progress import Reporter
-from recommender.ranking import gather_knowledge, rank_kernel
+from recommender.ranking import Knowledge, gather_knowledge, rank_kernel
 from recommender.report import Report, Tried
 from recommender.run import BUSY_CORES, Choice, Clock, Options, Ranked, Run
 from recommender.session import PreparedModel, lower_model, read_model, this_machine
@@ -38,13 +38,7 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
     folder = OutputFolder.claim(model, options.output, options.force)
     run = Run(this_machine(options.target, options.threads), options, reporter or Reporter(0), clock)
     get_ready()
-    onnx_model = read_model(str(model), options.input_shapes, options.dims)
-    with ThreadPoolExecutor(1) as beside:  # neither needs the other, and TVM lets Python run meanwhile
-        gathering = beside.submit(gather_knowledge, run)
-        prepared = lower_model(onnx_model, run.machine)
-        clock.lap("import")
-        run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
-        knowledge = gathering.result()
+    prepared, knowledge = _import_and_gather(str(model), run)
     ranked = [rank_kernel(kernel, knowledge, run.machine) for kernel in prepared.kernels]
     clock.lap("rank")
     choices = measure_kernels(prepared, ranked, run)
@@ -54,6 +48,17 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
             replace(c, explanation=explain(c, knowledge.ranker, run.machine.hardware)) for c in choices
         ]
     return deliver(folder, prepared, choices, run)
+
+
+def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, Knowledge]:
+    """Neither needs the other, and TVM's C++ lets Python run meanwhile."""
+    onnx_model = read_model(model, run.options.input_shapes, run.options.dims)
+    with ThreadPoolExecutor(1) as beside:
+        gathering = beside.submit(gather_knowledge, run)
+        prepared = lower_model(onnx_model, run.machine)
+        run.clock.lap("import")
+        run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
+        return prepared, gathering.result()
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import geometric_mean, mean, median
 
 from recommender.ceiling import family_ceilings
 from recommender.evaluation import Evaluation, summary_json
+from recommender.goals import PAPER_SPEEDUPS, goals_table
 from recommender.model_scores import percent_of_maximum
 from recommender.models.crossval import KS, RankerSummary, summarise
 from recommender.vocabulary import Json
@@ -18,28 +19,43 @@ NOISE = 0.05
 """A model counts as slower than its fallback build if it takes this much more: medians vary by so much."""
 
 
-def write(result: Evaluation, folder: Path) -> None:
-    """Write rankers, library ceiling, models and summary into `folder`.
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on the machine: whole models by `--measure`, TVM's search by `search_time.py`."""
 
-    What was measured by `--measure` is read from `folder/models`.
-    """
+    models: list[Json] = field(default_factory=list)
+    searches: list[Json] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> Measured:
+        """From `folder/models` and `folder/searches`, in the order of the models' names."""
+        models, searches = (
+            [json.loads(path.read_text()) for path in sorted((folder / kind).glob("*.json"))]
+            for kind in ("models", "searches")
+        )
+        return cls(models, searches)
+
+
+def write(result: Evaluation, measured: Measured, folder: Path) -> None:
+    """Write rankers, library ceiling, models and summary into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    scores = model_scores(folder)
     (folder / "rankers.json").write_text(json.dumps([asdict(s) for s in result.novel]) + "\n")
     (folder / "ceiling.json").write_text(json.dumps([asdict(c) for c in result.ceilings], indent=1) + "\n")
-    (folder / "README.md").write_text(markdown(result, scores))
-    summary = {**summary_json(result), **models_summary(scores), **search_summary(folder)}
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (folder / "README.md").write_text(markdown(result, measured))
+    (folder / "summary.json").write_text(json.dumps(summary(result, measured), indent=1) + "\n")
 
 
-def model_scores(folder: Path) -> list[Json]:
-    """The scores of whole models that were measured, in the order of their names."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "models").glob("*.json"))]
+def summary(result: Evaluation, measured: Measured) -> Json:
+    """All figures that have a goal, each beside how many models and kernels it covers."""
+    return {
+        **summary_json(result),
+        **models_summary(measured.models),
+        **search_summary(measured.searches),
+    }
 
 
-def search_summary(folder: Path) -> Json:
-    """MetaSchedule's time to match over ours, from what `benchmarks/search_time.py` wrote."""
-    searches = [json.loads(path.read_text()) for path in sorted((folder / "searches").glob("*.json"))]
+def search_summary(searches: Sequence[Json]) -> Json:
+    """MetaSchedule's time to match over ours."""
     if not searches:
         return {"search_time_models": 0}
     return {
@@ -80,15 +96,19 @@ def _own_seconds(score: Json) -> float:
     return float(stages["import"] + stages["rank"] + stages["measure"])
 
 
-def markdown(result: Evaluation, scores: Sequence[Json]) -> str:
+def markdown(result: Evaluation, measured: Measured) -> str:
     """All tables as one page."""
     parts = [
         f"# Results\n\nLeave one model out, {result.hardware}, pipeline {result.pipeline}. "
-        "Made by `recommender evaluate -o docs/results`; models by `recommender evaluate --measure` before. "
-        "The same as plots: [plots](plots).\n"
+        "Made by `recommender evaluate -o docs/results`; models by `recommender evaluate --measure MODEL -o "
+        "FOLDER`, searches by `benchmarks/search_time.py` before. The same as plots: [plots](plots).\n",
+        "## Goals\n\nThe paper is Gibson and Cano, PACT 2022. "
+        f"{_covers(result, measured)}\n\n{goals_table(summary(result, measured))}",
     ]
-    if scores:
-        parts.append("## Whole models, novel shapes only\n\n" + _models_table(scores))
+    if measured.models:
+        parts.append("## Whole models, novel shapes only\n\n" + _models_table(measured.models))
+    if measured.searches:
+        parts.append("## TVM's own search\n\n" + _searches_table(measured.searches))
     for title, kernels in (("novel shapes only", result.novel), ("all kernels", result.everything)):
         summaries = summarise(kernels)
         if summaries:
@@ -99,23 +119,50 @@ def markdown(result: Evaluation, scores: Sequence[Json]) -> str:
     return "\n".join(parts)
 
 
+def _covers(result: Evaluation, measured: Measured) -> str:
+    judged = {(s.model, s.workload) for s in result.novel}
+    return (
+        f"Rankers are judged on {len(judged)} kernels of {len({model for model, _ in judged})} models, whole "
+        f"models are {len(measured.models)}, searches {len(measured.searches)}."
+    )
+
+
+def _searches_table(searches: Sequence[Json]) -> str:
+    head = (
+        "`tune_relax` with TVM's builder, runner and settings on the same lowered model, until the sum over "
+        "kernels of calls times best seconds is as small as ours. *Ours*: import, ranking and measuring.\n\n"
+    )
+    lines = ["| model | ours s | ours ms | search s | search ms | ratio |", "|---" * 6 + "|"]
+    for s in searches:
+        bound = "at least " if s["ratio_is_lower_bound"] else ""
+        seconds = s["search_matched_after_seconds"] or s["search_seconds"]
+        lines.append(
+            f"| {s['model']} | {s['ours_seconds']:.0f} | {s['ours_sum_ms']:.2f} | {seconds:.0f} "
+            f"| {s['search_sum_ms'] or 'not all kernels'} | {bound}{s['ratio']:.1f} |"
+        )
+    return head + "\n".join(lines) + "\n"
+
+
 def _models_table(scores: Sequence[Json]) -> str:
     builds = ("untuned", "fallback", "unmeasured", "transferred", "tuned", "ort")
     head = (
         "Median ms in turns. *Transferred*: top k measured; *unmeasured*: the first of the ranking; *tuned*: "
         "the best of the model's own search for each kernel. Percent of maximum speedup is "
-        "(S - 1) / (S_full - 1), S = untuned / build.\n\n"
+        "(S - 1) / (S_full - 1), S = untuned / build, S_full with *tuned*: over 100, transfer beat the "
+        "model's own search. *Speedup*: untuned / transferred, beside the paper's on its Xeon. *x ORT*: "
+        "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training a ranker.\n\n"
     )
     lines = [
-        "| model | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | ours s "
-        "| search s (trials) |",
-        "|---" * (len(builds) + 7) + "|",
+        "| model | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | speedup "
+        "| paper's | ours s | search s (trials) |",
+        "|---" * (len(builds) + 9) + "|",
     ]
     for s in scores:
         times = " | ".join(f"{1e3 * s['latencies'][b]['median_seconds']:.3g}" for b in builds)
         lines.append(
             f"| {s['model']} | {s['kernels']} | {times} | {percent_of_maximum(s, 'transferred'):.1f} "
             f"| {percent_of_maximum(s, 'unmeasured'):.1f} | {_ratio(s, 'transferred', 'ort'):.3f} "
+            f"| {_ratio(s, 'untuned', 'transferred'):.3g} | {PAPER_SPEEDUPS.get(s['model'], '-')} "
             f"| {_own_seconds(s):.0f} | {s['search_seconds']:.0f} ({s['search_trials']}) |"
         )
     return head + "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ def test_snippets_run(code: str, tmp_path: Path) -> None:
 
 
 def test_the_first_study_of_the_walk_through_runs(tmp_path: Path) -> None:
-    (command,) = re.findall(r"^recommender (study .*)$", STUDIES, re.MULTILINE)
+    command = re.findall(r"^recommender (study .*)$", STUDIES, re.MULTILINE)[0]
     run = "from recommender.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", run, *command.split(), "-o", "results"],

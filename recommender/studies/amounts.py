@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from recommender.models.crossval import Fold, KernelScore, score_fold
-from recommender.studies.common import AT_1, ranker_of, said, usable
+from recommender.studies.common import AT_1, light_ranker, said, usable
 from recommender.studies.table import Plot, Study, StudyInput, regret_row
 from recommender.vocabulary import Json
 
@@ -22,7 +23,7 @@ def study_data(given: StudyInput) -> Study:
     for fold in given.folds:
         work += [("share of outcomes", share, given.seed, fold, None) for share in _SHARES]
         others = [f.model for f in given.folds if f.model != fold.model]
-        models_of = _models_of_workloads(given)
+        models_of = given.data.lineage.origins
         work += [("models learned from", n, given.seed, fold, (others, models_of)) for n in sizes]
     scores = [score for part in given.spread(_scored_part, work) for score in part]
     rows: list[dict[str, Json]] = []
@@ -51,15 +52,12 @@ def study_data(given: StudyInput) -> Study:
     return Study("data", finding, rows, plot)
 
 
-def _models_of_workloads(given: StudyInput) -> dict[str, set[str]]:
-    models: dict[str, set[str]] = {}
-    for use in given.data.kernels:
-        models.setdefault(use.workload, set()).add(use.model)
-    return models
-
-
 def _scored_part(
-    curve: str, amount: float, seed: int, fold: Fold, models: tuple[list[str], dict[str, set[str]]] | None
+    curve: str,
+    amount: float,
+    seed: int,
+    fold: Fold,
+    models: tuple[list[str], Mapping[str, frozenset[str]]] | None,
 ) -> list[KernelScore]:
     rng = np.random.default_rng([seed, zlib.crc32(fold.model.encode())])
     if models is None:
@@ -67,9 +65,9 @@ def _scored_part(
     else:
         others, models_of = models
         chosen = set(rng.permutation(others)[: int(amount)])
-        groups = [g for g, key in enumerate(fold.train.workloads) if models_of.get(key, set()) & chosen]
+        groups = [g for g, key in enumerate(fold.train.workloads) if models_of.get(key, frozenset()) & chosen]
         kept = np.isin(fold.train.groups, groups)
     part = Fold(fold.model, usable(fold.train.only(kept)).judged_by_itself(), fold.test, fold.calls)
     if not len(part.train.y):
         return []
-    return score_fold(f"{curve}: {amount:g}", ranker_of("xgboost", seed), part)
+    return score_fold(f"{curve}: {amount:g}", light_ranker(seed), part)

@@ -9,7 +9,7 @@ import numpy as np
 from recommender.features import FEATURE_NAMES, feature_groups
 from recommender.models.boosted import BoostedRanker
 from recommender.models.crossval import Fold, KernelScore, score_fold, score_trained
-from recommender.studies.common import AT_1, ranker_of, said
+from recommender.studies.common import AT_1, light_ranker, said
 from recommender.studies.table import Plot, Study, StudyInput, regret_row
 from recommender.vocabulary import Json
 
@@ -57,12 +57,12 @@ def study_features(given: StudyInput) -> Study:
 
 
 def _scored_columns(name: str, columns: np.ndarray, seed: int, fold: Fold) -> list[KernelScore]:
-    return score_fold(name, ranker_of("xgboost", seed), fold, columns)
+    return score_fold(name, light_ranker(seed), fold, columns)
 
 
 def _looked_into(seed: int, fold: Fold) -> tuple[np.ndarray, list[KernelScore]]:
     """Mean absolute TreeSHAP value of each feature as a share of all, and scores with groups permuted."""
-    ranker: BoostedRanker = ranker_of("xgboost", seed)
+    ranker: BoostedRanker = light_ranker(seed)
     ranker.fit(fold.train.X, fold.train.y, fold.train.groups)
     mean = np.abs(ranker.contributions(fold.test.X)).mean(axis=0)
     rng = np.random.default_rng(seed)

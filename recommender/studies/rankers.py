@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from recommender.models import metrics
@@ -25,11 +27,14 @@ def study_objectives(given: StudyInput) -> Study:
 
 def _compared(given: StudyInput, subject: str, names: list[str]) -> Study:
     """Rankers side by side on the same candidates."""
-    work = [(name, given.seed, fold) for name in names for fold in given.folds]
-    scores = [score for part in given.spread(_scored, work) for score in part]
+    missing = [name for name in names if name not in given.scores]
+    work = [(name, given.seed, fold) for name in missing for fold in given.folds]
+    for score in itertools.chain(*given.spread(_scored, work)):
+        given.scores.setdefault(score.ranker, []).append(score)
+    scores = [score for name in names for score in given.scores[name]]
     rows: list[dict[str, Json]] = []
     for name in names:
-        own = [s for s in scores if s.ranker == name]
+        own = given.scores[name]
         for index, k in enumerate(KS):
             mean, low, high = regret_row(own, index)
             rows.append(

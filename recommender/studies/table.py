@@ -31,6 +31,8 @@ class StudyInput:
     seed: int = 0
     jobs: int = 1
     backend: Backend = "loky"
+    scores: dict[str, list[KernelScore]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Of rankers that a study has trained already, by name: the next one need not."""
 
     @cached_property
     def hardware(self) -> Hardware:

@@ -125,7 +125,7 @@ def test_a_killed_collection_loses_nothing_and_ends_like_an_undisturbed_one(
 ) -> None:
     undisturbed = tmp_path / "undisturbed.db"
     shutil.copyfile(library, undisturbed)
-    arguments = ("collect", convnet_path, "--per-kernel", "8", "-q", "--store")
+    arguments = ("collect", convnet_path, "--per-kernel", "4", "-q", "--store")
     assert start("main", *arguments, undisturbed, cwd=tmp_path).wait(240) == 0
 
     before = measured(library)

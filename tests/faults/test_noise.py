@@ -95,7 +95,7 @@ class Listener(Reporter):
 @pytest.mark.usefixtures("short_latencies")
 def test_a_run_on_a_busy_machine_says_so(convnet_path: Path, library: Path, tmp_path: Path) -> None:
     listener = Listener()
-    options = Options(top_k=2, output=tmp_path / "out", store=library)
+    options = Options(top_k=1, output=tmp_path / "out", store=library)
     with busy_machine():
         report: Report = recommend(convnet_path, options, listener)
 

@@ -69,8 +69,10 @@ def test_what_a_busy_machine_did_is_tried_again(
 
 
 def test_measurements_of_an_excluded_model_are_not_known(
-    machine: Machine, library: Path, tmp_path: Path
+    machine: Machine, library: Path, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("recommender.ranking.ranker_without", lambda *_, **__: knowledge.ranker)
+
     def known(*exclude: str) -> set[str]:
         options = Options(store=library, exclude_models=exclude)
         return set(gather_knowledge(Run(machine, options, Reporter(0), Clock())).measured)

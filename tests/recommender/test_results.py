@@ -11,6 +11,7 @@ import pytest
 from recommender import results
 from recommender.ceiling import KernelCeiling, family, family_ceilings
 from recommender.evaluation import Evaluation
+from recommender.goals import GOALS
 from recommender.model_scores import percent_of_maximum
 from recommender.models.crossval import KS, KernelScore
 from recommender.results_drawing import draw_results
@@ -71,12 +72,33 @@ def test_everything_is_written(tmp_path: Path) -> None:
     (tmp_path / "models" / "a.json").write_text(json.dumps(A))
     ceilings = [KernelCeiling("x", "matmul", 1, 1.0, 1.0)]
 
-    results.write(Evaluation("h", "p", [], [], ceilings), tmp_path)
+    search = {"model": "a", "ours_seconds": 30.0, "ours_sum_ms": 5.0, "search_matched_after_seconds": None}
+    search |= {"search_seconds": 600.0, "search_sum_ms": 5.5, "ratio": 20.0, "ratio_is_lower_bound": True}
+    (tmp_path / "searches").mkdir()
+    (tmp_path / "searches" / "a.json").write_text(json.dumps(search))
+    measured = results.Measured.read(tmp_path)
+
+    results.write(Evaluation("h", "p", [], [], ceilings), measured, tmp_path)
 
     page = (tmp_path / "README.md").read_text()
-    assert "| a | 10 | 100 | 20 | 12.5 | 10 | 10 | 10 | 100.0 | 77.8 | 1.000 | 36 | 720 (640) |" in page
+    assert (
+        "| a | 10 | 100 | 20 | 12.5 | 10 | 10 | 10 | 100.0 | 77.8 | 1.000 | 10 | - | 36 | 720 (640) |" in page
+    )
+    assert "| a | 30 | 5.00 | 600 | 5.5 | at least 20.0 |" in page
+    assert "at least 30 | 20 | **missed** |" in page
+    assert "mean | 49.13 | at least 95 | 100 | met |" in page
     assert json.loads((tmp_path / "summary.json").read_text())["percent_of_max_mean"] == pytest.approx(100)
     assert json.loads((tmp_path / "ceiling.json").read_text())[0]["workload"] == "x"
+
+
+def test_a_goal_knows_on_which_side_of_its_limit_it_is_met() -> None:
+    by_key = {goal.key: goal for goal in GOALS}
+    assert by_key["percent_of_max_mean"].is_met(95)
+    assert not by_key["percent_of_max_mean"].is_met(94.9)
+    assert by_key["regret_at_1"].is_met(0.06)
+    assert not by_key["regret_at_1"].is_met(0.061)
+    assert not by_key["regret_gain_over_nearest_at_2_ci_low"].is_met(0.0)
+    assert by_key["slower_than_fallback"].is_met(0)
 
 
 def test_every_figure_has_its_plot(tmp_path: Path) -> None:

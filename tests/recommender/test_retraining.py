@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from recommender.cli import app
 from recommender.datasets.layers import Data, load_data
 from recommender.errors import DataError
 from recommender.models import registry
@@ -19,28 +19,24 @@ from recommender.progress import Reporter
 from recommender.retraining import retrain, select_outcomes
 from recommender.session import Machine
 
-RECOMMENDER = [sys.executable, "-c", "from recommender.cli import main; main()"]
+
+def recommender(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, [*map(str, arguments)])
 
 
-def recommender(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RECOMMENDER, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=dict(os.environ)
-    )
-
-
-def test_train_keeps_judges_and_uses(library: Path, tmp_path: Path) -> None:
-    trained = recommender("train", "--only-mine", "--store", library, "--force", "-q", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+def test_train_keeps_judges_and_uses(library: Path) -> None:
+    trained = recommender("train", "--only-mine", "--store", library, "--force", "-q")
+    assert trained.exit_code == 0, trained.stderr
     assert "held-out" in trained.stdout
     (name,) = registry.ranker_names()[1:]
     assert registry.active_name() == name
 
-    listed = recommender("models", "list", cwd=tmp_path).stdout
+    listed = recommender("models", "list").stdout
     assert f"* {name}" in listed
-    assert '"regret_at_1"' in recommender("models", "show", name, cwd=tmp_path).stdout
-    compared = recommender("models", "compare", "shipped", name, "--store", library, cwd=tmp_path)
+    assert '"regret_at_1"' in recommender("models", "show", name).stdout
+    compared = recommender("models", "compare", "shipped", name, "--store", library)
     assert "regret@1 on" in compared.stdout, compared.stderr
-    assert recommender("models", "use", "shipped", cwd=tmp_path).returncode == 0
+    assert recommender("models", "use", "shipped").exit_code == 0
     assert registry.active_name() == "shipped"
 
 
