@@ -150,7 +150,8 @@ def _models_table(scores: Sequence[Json]) -> str:
         "the best of the model's own search for each kernel. Percent of maximum speedup is "
         "(S - 1) / (S_full - 1), S = untuned / build, S_full with *tuned*: over 100, transfer beat the "
         "model's own search. *Speedup*: untuned / transferred, beside the paper's on its Xeon. *x ORT*: "
-        "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training a ranker.\n\n"
+        "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training "
+        "a ranker.\n\n"
     )
     lines = [
         "| model | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | speedup "
