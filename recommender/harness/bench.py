@@ -257,5 +257,6 @@ def difference(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> st
         return "values that are not finite, or were never written"
     finite = np.isfinite(expected)
     scale = float(np.max(np.abs(expected[finite]), initial=0.0)) or 1.0
-    worst = float(np.max(np.abs(actual[finite] - expected[finite]), initial=0.0)) / scale
+    gap = np.abs(actual[finite].astype(np.float64) - expected[finite].astype(np.float64))
+    worst = float(np.max(gap, initial=0.0)) / scale
     return f"off by {worst:.1e} of the largest value" if worst > TOLERANCE else None
