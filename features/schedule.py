@@ -154,7 +154,7 @@ def _streams(workload: Workload, nests: Nest, inner: Nest) -> list[NDArray[np.fl
     calls = np.prod(nests[:, :, :3].astype(np.float64), axis=(1, 2))
     traffic = [np.log2(touched[row, :, 3] * calls / np.maximum(touched[row, :, 0], 1)) for row in reads[:2]]
     traffic += [np.zeros(len(nests))] * (2 - len(traffic))
-    line = np.ones(len(nests))
+    line: NDArray[np.float64] = np.ones(len(nests))
     if n_spatial:
         line = np.minimum(inner[:, n_spatial - 1, 3] * 4 / _CACHE_LINE_BYTES, 1.0)
     return [line, traffic[1], traffic[0]]

@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 Matrix: TypeAlias = NDArray[np.float32]
 Vector: TypeAlias = NDArray[np.float64]
 Groups: TypeAlias = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.bool_]
 
 FAILED_LOG2_RATIO = 6.0
 """What a failed candidate counts as when a model needs a number: 64 times as slow as the best."""
@@ -69,4 +70,4 @@ class Learner(BaseEstimator):  # type: ignore[misc]
 
 def filled(y: Vector) -> Vector:
     """Targets with failures as numbers, and the hopeless tail cut off."""
-    return np.minimum(np.where(np.isnan(y), FAILED_LOG2_RATIO, y), FAILED_LOG2_RATIO)
+    return np.asarray(np.minimum(np.where(np.isnan(y), FAILED_LOG2_RATIO, y), FAILED_LOG2_RATIO))

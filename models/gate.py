@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.models import metrics
-from recommender.models.contract import Ranker
+from recommender.models.contract import Ranker, Vector
 from recommender.models.training import TrainingSet
 
 HELD_OUT_SHARE = 0.25
@@ -70,7 +70,7 @@ def mean_regret(ranker: Ranker, rows: TrainingSet, groups: Collection[int]) -> f
     return float(np.mean(regrets))
 
 
-def _seconds(rows: TrainingSet, group: int) -> np.ndarray | None:
+def _seconds(rows: TrainingSet, group: int) -> Vector | None:
     """Seconds of a workload's candidates if there are enough to judge by, and one that ran."""
     seconds = rows.seconds[rows.groups == group]
     return seconds if len(seconds) >= MIN_CANDIDATES and np.isfinite(seconds).any() else None

@@ -18,7 +18,7 @@ from recommender.errors import DataError
 from recommender.features import FEATURES_HASH, encode
 from recommender.models.artefact import RankerCard
 from recommender.models.boosted import BoostedRanker, Objective
-from recommender.models.contract import Groups, Matrix, Vector
+from recommender.models.contract import Groups, Matrix, Rows, Vector
 from recommender.vocabulary import Candidate, Donor, Hardware, digest
 
 OTHER_MACHINE_WEIGHT = 0.3
@@ -38,10 +38,10 @@ class TrainingSet:
     groups: Groups
     seconds: Vector
     workloads: tuple[str, ...]
-    is_transfer: np.ndarray = field(repr=False)
+    is_transfer: Rows = field(repr=False)
     machines: tuple[str, ...] = ()
 
-    def only(self, rows: np.ndarray) -> TrainingSet:
+    def only(self, rows: Rows) -> TrainingSet:
         """The rows that a boolean mask keeps."""
         return TrainingSet(
             self.X[rows],
@@ -83,7 +83,7 @@ def training_set(
         if here and data.lineage.allowed(m, exclude_models):
             measured[m.workload, m.hardware].append(m)
     libraries: dict[tuple[str, frozenset[str]], list[Donor]] = {}
-    parts: list[tuple[Matrix, Vector, np.ndarray]] = []
+    parts: list[tuple[Matrix, Vector, Rows]] = []
     keys: list[tuple[str, str]] = []
     for key, id_ in sorted(measured):
         left_out = data.lineage.origins.get(key, frozenset()) | set(exclude_models)
@@ -119,7 +119,7 @@ def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
 
 def _rows(
     data: Data, measured: list[Measurement], key: str, donors: list[Donor], hardware: Hardware
-) -> tuple[Matrix, Vector, np.ndarray]:
+) -> tuple[Matrix, Vector, Rows]:
     workload = data.workloads[key]
     transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in transfer_candidates(workload, donors)}
     candidates = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.features import FEATURE_NAMES, feature_groups
 from recommender.models.boosted import BoostedRanker
@@ -22,8 +23,8 @@ def study_features(given: StudyInput) -> Study:
     ranker could do without it.
     """
     groups = feature_groups()
-    everything = np.arange(len(FEATURE_NAMES))
-    variants = {"all": everything}
+    everything: NDArray[np.intp] = np.arange(len(FEATURE_NAMES))
+    variants: dict[str, NDArray[np.intp]] = {"all": everything}
     variants |= {f"without {g}": np.delete(everything, everything[part]) for g, part in groups.items()}
     variants |= {f"only {g}": everything[part] for g, part in groups.items() if g != "hardware"}
     work = [(name, columns, given.seed, fold) for name, columns in variants.items() for fold in given.folds]
@@ -56,11 +57,11 @@ def study_features(given: StudyInput) -> Study:
     return Study("features", finding, rows, plot, raw)
 
 
-def _scored_columns(name: str, columns: np.ndarray, seed: int, fold: Fold) -> list[KernelScore]:
+def _scored_columns(name: str, columns: NDArray[np.intp], seed: int, fold: Fold) -> list[KernelScore]:
     return score_fold(name, light_ranker(seed), fold, columns)
 
 
-def _looked_into(seed: int, fold: Fold) -> tuple[np.ndarray, list[KernelScore]]:
+def _looked_into(seed: int, fold: Fold) -> tuple[NDArray[np.float64], list[KernelScore]]:
     """Mean absolute TreeSHAP value of each feature as a share of all, and scores with groups permuted."""
     ranker: BoostedRanker = light_ranker(seed)
     ranker.fit(fold.train.X, fold.train.y, fold.train.groups)

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from recommender.models import metrics
+from recommender.models.contract import Vector
 from recommender.models.crossval import KS, RANKERS, Fold, KernelScore, score_fold
 from recommender.studies.common import ranker_of, said
 from recommender.studies.table import Plot, Study, StudyInput, regret_row
@@ -82,7 +83,7 @@ def study_k(given: StudyInput) -> Study:
     return Study("k", finding, rows, plot)
 
 
-def _frontier(name: str, seed: int, fold: Fold) -> tuple[np.ndarray, np.ndarray]:
+def _frontier(name: str, seed: int, fold: Fold) -> tuple[Vector, Vector]:
     """Regret at each budget, and the weight, of every kernel of a fold."""
     ranker = ranker_of(name, seed).fit(fold.train.X, fold.train.y, fold.train.groups)
     regrets, weights = [], []
