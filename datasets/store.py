@@ -61,29 +61,32 @@ class Store:
         self.path = path
         self._sketches: dict[str, int] = {}
         self._sketch_by_id: dict[int, Sketch] = {}
-        try:
-            self._db = self._open(read_only)
-            self._check_schema(read_only)
-        except (sqlite3.Error, OSError) as exc:
-            raise DataError(
-                f"the store {path} cannot be opened ({exc}); move it away to start a new one"
-            ) from exc
+        with contextlib.ExitStack() as on_failure:
+            try:
+                self._db = self._connect(read_only)
+                on_failure.callback(self._db.close)
+                self._check_schema(read_only)
+            except (sqlite3.Error, OSError) as exc:
+                raise DataError(
+                    f"the store {path} cannot be opened ({exc}); move it away to start a new one"
+                ) from exc
+            on_failure.pop_all()
 
-    def _open(self, read_only: bool) -> sqlite3.Connection:
+    def _connect(self, read_only: bool) -> sqlite3.Connection:
         if read_only:
             # Where no file can be made beside it, nobody writes to it either.
             fixed = "" if os.access(self.path.parent, os.W_OK) else "&immutable=1"
             return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro{fixed}", uri=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-        if _version(db) == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise sqlite3.DatabaseError("it is another program's")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        return db
+        return sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
 
     def _check_schema(self, read_only: bool) -> None:
         version = _version(self._db)
+        if version == 0 and self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("it is another program's")
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
         if version == 0 and not read_only:
             with self._writing():
                 if _version(self._db) == 0:

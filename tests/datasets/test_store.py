@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s.db").close()
-    with sqlite3.connect(tmp_path / "s.db") as db:
+    with closing(sqlite3.connect(tmp_path / "s.db")) as db, db:
         db.execute("PRAGMA user_version = 99")
 
     with pytest.raises(DataError, match="schema 99"):
@@ -103,7 +104,7 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes
 
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "addresses.db"
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE address (street TEXT)")
     before = path.read_bytes()
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import onnx
@@ -61,7 +62,7 @@ def orphans() -> list[str]:
 
 
 def measured(store: Path) -> set[tuple[str, str]]:
-    with sqlite3.connect(store) as db:
+    with closing(sqlite3.connect(store)) as db, db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     with Store(store) as opened:
         return {(m.workload, m.schedule.id) for m in opened.measurements()}

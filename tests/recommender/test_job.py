@@ -16,7 +16,7 @@ from recommender.job import recommend
 from recommender.progress import Reporter
 from recommender.ranking import LOST
 from recommender.report import Report, report_json
-from recommender.run import Options
+from recommender.run import BUSY_CORES, Options
 from recommender.vocabulary import Schedule
 
 pytestmark = [pytest.mark.tvm, pytest.mark.usefixtures("short_latencies")]
@@ -74,16 +74,20 @@ def test_a_second_run_starts_from_the_winners_of_the_first(
 
     first = run(6)
     known: dict[str, dict[Schedule, float]] = defaultdict(dict)
+    unsure: set[tuple[str, Schedule]] = set()
     with Store(library) as store:
         for m in store.measurements():
             known[m.workload][m.schedule] = m.outcome.median_seconds
+            if m.outcome.load > BUSY_CORES:
+                unsure.add((m.workload, m.schedule))
     second = run(2)
 
     for kernel in second.kernels:
         seconds = known[kernel.workload]
         assert seconds[kernel.tried[0].candidate.schedule] == min(seconds.values())
-        again = [seconds[t.candidate.schedule] for t in kernel.tried if t.candidate.schedule in seconds]
-        assert max(again) <= LOST * min(seconds.values())  # what lost is not measured again
+        sure = {s: t for s, t in seconds.items() if (kernel.workload, s) not in unsure}
+        again = [sure[t.candidate.schedule] for t in kernel.tried if t.candidate.schedule in sure]
+        assert max(again, default=0.0) <= LOST * min(seconds.values())  # what lost is not measured again
     # with a third of the candidates, the kernels are as fast
     assert gain(second) > 0.8 * gain(first)
 
