@@ -35,7 +35,7 @@ def study_data(given: StudyInput) -> Study:
         )
     shares = [row for row in rows if row["curve"] == "share of outcomes"]
     half, full = (next(r for r in shares if r["amount"] == share) for share in (0.5, 1.0))
-    helps = full["high %"] < half["regret@1 %"]
+    helps = full["high %"] < half["low %"]
     finding = (
         f"With half of the outcomes regret@1 is {said(half, 'regret@1 %')}, with all of them "
         f"{said(full, 'regret@1 %')}: "
