@@ -130,7 +130,7 @@ def test_a_killed_collection_loses_nothing_and_ends_like_an_undisturbed_one(
     assert start("main", *arguments, undisturbed, cwd=tmp_path).wait(240) == 0
 
     before = measured(library)
-    for kept in killed_at_random_moments("main", *arguments, library, cwd=tmp_path, store=library, seconds=9):
+    for kept in killed_at_random_moments("main", *arguments, library, cwd=tmp_path, store=library, seconds=6):
         assert before <= kept
         before = kept
     assert start("main", *arguments, library, cwd=tmp_path).wait(240) == 0
