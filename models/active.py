@@ -44,7 +44,10 @@ def ranker_without(
         for m in data.measurements
         if data.lineage.allowed(m, in_data)
     )
-    name = digest([sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, learned_from, seed])
+    settings = BoostedRanker(seed=seed).get_params()
+    name = digest(
+        [sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, learned_from, settings]
+    )
     stem = rankers_folder() / "without" / name
     try:
         return load_ranker(stem)[0]

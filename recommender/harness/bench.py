@@ -86,6 +86,8 @@ class Bench:
         tensors = [tvm.runtime.tensor(a) for a in arguments]
         tvm.tirx.build(module, target=self.target)["main"](*tensors)
         outputs = {i: tensors[i].numpy() for i in written_arguments(module)}
+        if not outputs:
+            raise ValueError("the kernel writes to none of its arguments, so that nothing could be checked")
         self._loaded[key] = _Loaded(space, arguments, outputs)
 
     def describe(self, module_json: str) -> Workload | None:
