@@ -1,0 +1,44 @@
+"""A ranker that leaves models out is trained once for what it learns from, and again when that changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recommender.datasets.layers import Data
+from recommender.models.active import ranker_without
+from recommender.progress import Reporter
+from recommender.session import Machine
+from recommender.vocabulary import Outcome
+
+
+class Listener(Reporter):
+    """Counts what was said."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.count = 0
+
+    def say(self, text: str, level: int = 1) -> None:
+        self.count += 1
+
+
+def test_it_is_trained_again_only_when_what_it_learns_from_changes(
+    shipped_of_two_models: Data, machine: Machine
+) -> None:
+    data = shipped_of_two_models
+    there = replace(machine, hardware=data.most_measured(), pipeline=data.most_used_pipeline())
+    listener = Listener()
+
+    def trained(known: Data, seed: int = 0) -> int:
+        ranker_without(["resnet18"], known, there, seed, listener)
+        return listener.count
+
+    learned_from = next(m for m in data.measurements if data.lineage.allowed(m, ["resnet18"]))
+    left_out = next(m for m in data.measurements if not data.lineage.allowed(m, ["resnet18"]))
+    assert trained(data) == 1
+    assert trained(data) == 1
+    assert trained(data.only(lambda m: m is not left_out)) == 1
+    slower = replace(learned_from, outcome=Outcome.of_times([2 * learned_from.outcome.median_seconds]))
+    corrected = tuple(slower if m is learned_from else m for m in data.measurements)
+    assert trained(replace(data, measurements=corrected)) == 2
+    assert trained(data, seed=1) == 3
