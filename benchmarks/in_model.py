@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections import Counter
@@ -65,6 +64,12 @@ def profile(folder: Path, report: dict[str, Any]) -> tuple[Counter[str], Counter
     return number, medians, least
 
 
+def _possible_names(function: str) -> list[str]:
+    """Names that the report may have for a compiled function: passes append `_prepacked` and digits."""
+    plain = function.removesuffix("_prepacked")
+    return [function, plain, plain.removesuffix("1")]
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     report = json.loads((folder / "report.json").read_text())
@@ -75,8 +80,7 @@ def main() -> None:
     }
     print(f"{'function':58} calls  median us   least us  alone us")
     for name, total in medians.most_common():
-        kernel = re.sub(r"(1?_prepacked|1)$", "", name)
-        known = alone.get(name, alone.get(kernel, 0.0))
+        known = next((alone[k] for k in _possible_names(name) if k in alone), 0.0)
         print(f"{name:58} {number[name]:5} {total:10.1f} {least[name]:10.1f} {known:9.1f}")
     totals = f"{medians.total():10.1f} {least.total():10.1f} {sum(alone.values()):9.1f}"
     print(f"{'all':58} {number.total():5} {totals}")

@@ -109,6 +109,7 @@ class Data:
                 h.id != hardware.id,
                 abs(h.simd_bytes - hardware.simd_bytes),
                 abs(h.threads - hardware.threads),
+                abs(h.cold_weight_bytes - hardware.cold_weight_bytes),
                 h.id,
             ),
         )

@@ -37,12 +37,13 @@ def this_machine(target: str = "host", threads: int | None = None) -> Machine:
     """
     threads = setup.prepare(threads)
     from recommender.compiler import hardware, lowering
+    from recommender.harness import weights
 
     with setup.native_silence():  # LLVM complains on stderr too; the error says it
         parsed = hardware.parse_target(target, threads)
     return Machine(
         target=hardware.target_json(parsed),
-        hardware=hardware.describe_hardware(parsed, threads),
+        hardware=hardware.describe_hardware(parsed, threads, weights.COLD_WEIGHT_BYTES),
         threads=threads,
         pipeline=lowering.PIPELINE,
     )

@@ -42,7 +42,11 @@ def digest(value: Json, length: int = 16) -> str:
 
 @dataclass(frozen=True)
 class Hardware:
-    """A machine as far as schedules care: instruction set, cores used, caches. Sizes in bytes."""
+    """A machine as far as schedules care: instruction set, cores used, caches. Sizes in bytes.
+
+    `cold_weight_bytes` of other weights pass through the caches between two calls of a kernel that is
+    timed; 0: it was timed again and again on the same weights. Times of one are not times of the other.
+    """
 
     cpu: str
     target_triple: str
@@ -52,11 +56,12 @@ class Hardware:
     l2_bytes: int
     l3_bytes: int
     features: tuple[str, ...] = ()
+    cold_weight_bytes: int = 0
 
     @cached_property
     def id(self) -> str:
         """Short stable name of this hardware, used as a key in stores."""
-        return f"{self.cpu}-{self.threads}t-{digest(asdict(self), 8)}"
+        return f"{self.cpu}-{self.threads}t-{digest(self.to_json(), 8)}"
 
     @property
     def simd_lanes(self) -> int:
@@ -69,8 +74,11 @@ class Hardware:
         return "arm" if {"neon", "sve"} & set(self.features) else "x86"
 
     def to_json(self) -> Json:
-        """A JSON object that `from_json` reads back."""
-        return asdict(self)
+        """A JSON object that `from_json` reads back; without what older ones do not have, where it is 0."""
+        value = asdict(self)
+        if not self.cold_weight_bytes:
+            del value["cold_weight_bytes"]
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Hardware:

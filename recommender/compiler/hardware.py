@@ -103,7 +103,7 @@ def target_from_json(value: Json) -> Target:
     return Target(dict(value))
 
 
-def describe_hardware(target: Target, threads: int) -> Hardware:
+def describe_hardware(target: Target, threads: int, cold_weight_bytes: int) -> Hardware:
     """What a schedule has to fit: vector width and caches of this machine, as the target sees them."""
     features = set(map(str, tvm.target.codegen.llvm_get_cpu_features(target)))
     known = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vnni", "avx512bf16", "neon", "sve")
@@ -116,6 +116,7 @@ def describe_hardware(target: Target, threads: int) -> Hardware:
         l2_bytes=_cache_bytes(2, 1 << 20),
         l3_bytes=_cache_bytes(3, 16 << 20),
         features=tuple(name for name in known if name in features),
+        cold_weight_bytes=cold_weight_bytes,
     )
 
 

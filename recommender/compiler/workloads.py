@@ -25,7 +25,7 @@ def canonical_text(module: IRModule) -> str:
     between environments.
     """
     text = ast.unparse(_Renamer().visit(ast.parse(module.script(show_meta=False))))
-    weights = [int(i) for i in module["main"].attrs.get("layout_free_buffers") or ()]
+    weights = list(weight_arguments(module))
     return f"{text}\nweights = {weights}" if weights else text
 
 
@@ -108,6 +108,11 @@ def argument_buffers(module: IRModule, function: str = "main") -> list[tuple[tup
     """Shape and type of every argument of a function, outputs last."""
     infos = tvm.s_tir.meta_schedule.arg_info.ArgInfo.from_prim_func(module[function])
     return [(tuple(int(d) for d in info.shape), str(info.dtype)) for info in infos]
+
+
+def weight_arguments(module: IRModule) -> tuple[int, ...]:
+    """Positions of the arguments of `main` that are weights, which a schedule may lay out as it likes."""
+    return tuple(int(i) for i in module["main"].attrs.get("layout_free_buffers") or ())
 
 
 def written_arguments(module: IRModule) -> tuple[int, ...]:

@@ -60,4 +60,4 @@ def test_what_is_not_a_cpu_target_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("cpu", "simd_bytes"), [("znver4", 64), ("core-avx2", 32), ("x86-64", 16)])
 def test_vector_width_follows_the_target(cpu: str, simd_bytes: int) -> None:
-    assert describe_hardware(parse_target(f"llvm -mcpu={cpu}", 1), 1).simd_bytes == simd_bytes
+    assert describe_hardware(parse_target(f"llvm -mcpu={cpu}", 1), 1, 0).simd_bytes == simd_bytes
