@@ -28,6 +28,7 @@ from recommender.compiler.workloads import (
     written_arguments,
 )
 from recommender.errors import OUR_MISTAKES
+from recommender.harness.guarded import Guarded
 from recommender.harness.timing import TimingRule
 from recommender.harness.weights import PassingWeights
 from recommender.vocabulary import Json, Outcome, Schedule, Status, Workload
@@ -56,9 +57,9 @@ class Built:
     code: tvm.runtime.Module
     packed: Packed
 
-    def tensors(self, arguments: Sequence[NDArray[np.generic]]) -> list[tvm.runtime.Tensor]:
+    def with_packed_weights(self, arguments: Sequence[tvm.runtime.Tensor]) -> list[tvm.runtime.Tensor]:
         """The arguments of `main`: those of the workload, weights packed."""
-        tensors = [tvm.runtime.tensor(a) for a in arguments]
+        tensors = list(arguments)
         if self.packed.positions:
             plain = [tensors[i] for i in self.packed.positions]
             packed = [
@@ -183,7 +184,7 @@ class Bench:
         """A timer of a built schedule, and the seconds of a first call."""
         built = self._built[token]
         loaded = self._loaded[built.key]
-        tensors = built.tensors(loaded.arguments)
+        tensors = built.with_packed_weights([tvm.runtime.tensor(a) for a in loaded.arguments])
         seconds = _seconds_of_call(built, tensors)
         if seconds < _SHORT_SECONDS:  # a delay would pass for a slow candidate
             seconds = min(seconds, _seconds_of_call(built, tensors))
@@ -206,18 +207,23 @@ _CANARY = {"f": math.nan}
 
 def _check(built: Built, loaded: _Loaded) -> Outcome | None:
     """Run once on outputs that nobody wrote, and compare with the reference; None when all is well."""
-    arguments = [
-        np.full_like(a, _CANARY.get(a.dtype.kind, 1)) if i in loaded.outputs else a
-        for i, a in enumerate(loaded.arguments)
+    outputs = {
+        i: Guarded(np.full_like(loaded.arguments[i], _CANARY.get(loaded.arguments[i].dtype.kind, 1)))
+        for i in loaded.outputs
+    }
+    plain = [
+        outputs[i].tensor if i in outputs else tvm.runtime.tensor(a) for i, a in enumerate(loaded.arguments)
     ]
     try:
-        tensors = built.tensors(arguments)
+        tensors = built.with_packed_weights(plain)
         before = {i: tensors[i].numpy() for i in built.packed.positions}
         built.code["main"](*tensors)
     except OUR_MISTAKES:
         raise
     except Exception as exc:
         return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
+    if outside := [i for i, guarded in outputs.items() if not guarded.is_intact]:
+        return Outcome.failure(Status.WRONG_OUTPUT, f"argument {outside[0]}: written outside of its bounds")
     for i, argument in enumerate(loaded.arguments):
         expected = before.get(i, loaded.outputs.get(i, argument))
         problem = difference(tensors[i].numpy(), expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +43,30 @@ class Limits:
     build_seconds: float = 30.0
     time_seconds: float = 30.0
     search_step_seconds: float = 120.0
+
+
+@dataclass
+class _Progress:
+    """What a search has measured so far, and what it was trying when it was last heard of."""
+
+    settled: list[tuple[Schedule, Outcome]]
+    report: Report
+    trying: list[Schedule] = field(default_factory=list)
+    spent: int = 0
+
+    def note(self, event: tuple[Any, ...]) -> None:
+        """Take what the worker reports: ("trying", schedules) or ("measured", schedule, outcome)."""
+        if event[0] == "trying":
+            self.trying = list(event[1])
+        else:
+            self.trying = []
+            self.settle(event[1], event[2])
+
+    def settle(self, schedule: Schedule, outcome: Outcome) -> None:
+        """One trial more is spent."""
+        self.spent += 1
+        self.settled.append((schedule, outcome))
+        self.report(schedule, outcome)
 
 
 class Measurer:
@@ -160,45 +184,30 @@ class Measurer:
         Raises:
             WorkerFailure: the worker died of the search itself, without having measured anything.
         """
-        settled, threads = list(known), self._threads
-        spent = 0
-        while spent < trials:
-            trying: list[Schedule] = []
-            before = spent
-
-            def on_event(event: tuple[Any, ...], trying: list[Schedule] = trying) -> None:
-                nonlocal spent
-                if event[0] == "trying":
-                    trying[:] = event[1]
-                    return
-                _, schedule, outcome = event
-                trying.clear()
-                spent += 1
-                settled.append((schedule, outcome))
-                report(schedule, outcome)
-
+        progress, threads = _Progress(list(known), report), self._threads
+        while progress.spent < trials:
+            before = progress.spent
+            progress.trying = []
             try:
                 self.load(task)
                 self._client.call(
                     "search",
                     task.key,
-                    trials - spent,
+                    trials - before,
                     seed,
                     rule or TimingRule(),
-                    settled,
+                    progress.settled,
                     threads,
                     timeout_seconds=self._limits.search_step_seconds,
-                    on_event=on_event,
+                    on_event=progress.note,
                 )
                 return
             except WorkerFailure as exc:
-                if len(trying) == 1:
-                    spent += 1
-                    settled.append((trying[0], _failure(exc)))
-                    report(*settled[-1])
-                elif trying:
+                if len(progress.trying) == 1:
+                    progress.settle(progress.trying[0], _failure(exc))
+                elif progress.trying:
                     threads = 1
-                elif spent == before:
+                elif progress.spent == before:
                     raise
 
     def describe(self, module_json: str) -> Workload | None:

@@ -12,11 +12,12 @@ import numpy as np
 import tvm
 from numpy.typing import NDArray
 
+from recommender.harness.guarded import ALIGNMENT, aligned
+
 COLD_WEIGHT_BYTES = 64 << 20
 """Weights that pass between two readings of the same: about those of a model of middling size."""
 _MOST_COPIES = 64
 """Weights of less than a megabyte stay in the last cache, as those of a small model do."""
-_ALIGNMENT = 64
 _PATTERN = 1 << 16
 
 
@@ -26,9 +27,7 @@ class PassingWeights:
     def __init__(self) -> None:
         """Take `COLD_WEIGHT_BYTES` of memory, full of normal numbers: others may be slow to compute with."""
         numbers = np.random.default_rng(2).standard_normal(_PATTERN, dtype=np.float32)
-        spare = np.empty(COLD_WEIGHT_BYTES // 4 + _ALIGNMENT, np.float32)
-        start = -spare.ctypes.data % _ALIGNMENT // 4
-        self._memory: NDArray[np.float32] = spare[start : start + COLD_WEIGHT_BYTES // 4]
+        self._memory: NDArray[np.float32] = aligned(COLD_WEIGHT_BYTES).view(np.float32)
         self._memory.reshape(-1, _PATTERN)[:] = numbers
 
     def arguments(
@@ -59,5 +58,5 @@ class PassingWeights:
 
 def _aligned(tensor: tvm.runtime.Tensor) -> int:
     """Numbers from the start of one tensor to the next one."""
-    step = _ALIGNMENT // 4
+    step = ALIGNMENT // 4
     return -(-int(np.prod([int(n) for n in tensor.shape])) // step) * step

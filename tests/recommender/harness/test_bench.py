@@ -1,0 +1,91 @@
+"""What a worker does with a candidate: checks it on guarded memory, and times it with cold weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tvm
+from tvm.ir import IRModule
+from tvm.s_tir import Schedule as TirSchedule
+from tvm.script import tirx as T
+
+from recommender.harness.bench import Bench
+from recommender.harness.guarded import Guarded
+from recommender.harness.weights import COLD_WEIGHT_BYTES, PassingWeights
+from recommender.session import Machine
+from recommender.vocabulary import Status
+
+pytestmark = pytest.mark.tvm
+
+
+@T.prim_func(s_tir=True)
+def copying(a: T.Buffer((16,), "float32"), b: T.Buffer((16,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(16):
+        with T.sblock("copy"):
+            v = T.axis.spatial(16, i)
+            b[v] = a[v]
+
+
+@T.prim_func(s_tir=True)
+def overrunning(a: T.Buffer((16,), "float32"), b: T.Buffer((16,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(20):
+        with T.sblock("copy"):
+            v = T.axis.spatial(20, i)
+            b[v] = a[v % 16]
+
+
+@pytest.fixture
+def bench(machine: Machine) -> Iterator[Bench]:
+    bench = Bench(machine.target)
+    bench.load("copy", tvm.ir.save_json(IRModule({"main": copying})))
+    yield bench
+    bench.unload("copy")
+
+
+@pytest.mark.faults
+def test_a_write_past_the_end_is_found_though_every_output_is_right(bench: Bench) -> None:
+    right, wrong = (TirSchedule(IRModule({"main": f})) for f in (copying, overrunning))
+    good, bad = bench.compile_all("copy", [right, wrong], 1)
+
+    assert bench.admit(good)[1] is None
+    token, failure = bench.admit(bad)
+
+    assert token is None
+    assert failure is not None
+    assert failure.status is Status.WRONG_OUTPUT
+    assert failure.reason == "argument 1: written outside of its bounds"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int8", "bool"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 5, 7)])
+def test_guarded_memory_is_a_tensor_like_any_other(dtype: str, shape: tuple[int, ...]) -> None:
+    values = np.ones(shape, dtype)
+    guarded = Guarded(values)
+
+    assert guarded.is_intact
+    assert guarded.tensor.dtype == dtype
+    assert np.array_equal(guarded.tensor.numpy(), values)
+
+
+def test_no_weights_are_read_twice_before_as_many_others_as_there_are(machine: Machine) -> None:
+    tensors = [tvm.runtime.tensor(np.zeros(shape, np.float32)) for shape in [(8,), (1024, 1024), (32,)]]
+
+    lists = PassingWeights().arguments(tensors, (1, 2))
+
+    places = {tuple(t.numpy().ctypes.data for t in list_) for list_ in lists}
+    assert len(lists) == COLD_WEIGHT_BYTES // (4 * (1024 * 1024 + 32))
+    assert all(list_[0].same_as(tensors[0]) for list_ in lists)
+    assert all([tuple(t.shape) for t in list_] == [(8,), (1024, 1024), (32,)] for list_ in lists)
+    assert len(places) == len(lists)
+
+
+def test_without_weights_or_with_huge_ones_a_kernel_keeps_its_arguments(machine: Machine) -> None:
+    activations = [tvm.runtime.tensor(np.zeros(16, np.float32))]
+    huge = [tvm.runtime.tensor(np.zeros((3, COLD_WEIGHT_BYTES // 16), np.float32))]
+
+    assert PassingWeights().arguments(activations, ()) == [activations]
+    assert PassingWeights().arguments(huge, (0,)) == [huge]
