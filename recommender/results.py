@@ -151,22 +151,27 @@ def _models_table(scores: Sequence[Json]) -> str:
         "(S - 1) / (S_full - 1), S = untuned / build, S_full with *tuned*: over 100, transfer beat the "
         "model's own search. *Speedup*: untuned / transferred, beside the paper's on its Xeon. *x ORT*: "
         "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training "
-        "a ranker.\n\n"
+        "a ranker. Each row is of one run on one machine.\n\n"
     )
     lines = [
-        "| model | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | speedup "
+        "| model | machine | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | speedup "
         "| paper's | ours s | search s (trials) |",
-        "|---" * (len(builds) + 9) + "|",
+        "|---" * (len(builds) + 10) + "|",
     ]
     for s in scores:
         times = " | ".join(f"{1e3 * s['latencies'][b]['median_seconds']:.3g}" for b in builds)
         lines.append(
-            f"| {s['model']} | {s['kernels']} | {times} | {percent_of_maximum(s, 'transferred'):.1f} "
+            f"| {s['model']} | {_machine(s)} | {s['kernels']} | {times} | {percent_of_maximum(s, 'transferred'):.1f} "
             f"| {percent_of_maximum(s, 'unmeasured'):.1f} | {_ratio(s, 'transferred', 'ort'):.3f} "
             f"| {_ratio(s, 'untuned', 'transferred'):.3g} | {PAPER_SPEEDUPS.get(s['model'], '-')} "
             f"| {_own_seconds(s):.0f} | {s['search_seconds']:.0f} ({s['search_trials']}) |"
         )
     return head + "\n".join(lines) + "\n"
+
+
+def _machine(score: Json) -> str:
+    """CPU and threads, without the digest."""
+    return str(score["hardware"].rpartition("-")[0])
 
 
 def _rankers_table(summaries: Sequence[RankerSummary]) -> str:

@@ -21,6 +21,7 @@ from tests.recommender.test_candidates import matmul
 def score(model: str, **milliseconds: float) -> dict[str, Any]:
     return {
         "model": model,
+        "hardware": "znver4-2t-cf71c99f",
         "kernels": 10,
         "slower_kernels": 0,
         "stages_seconds": {"import": 5.0, "knowledge": 100.0, "rank": 1.0, "measure": 30.0},
