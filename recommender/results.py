@@ -154,16 +154,16 @@ def _models_table(scores: Sequence[Json]) -> str:
         "a ranker. Each row is of one run on one machine.\n\n"
     )
     lines = [
-        "| model | machine | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT | speedup "
-        "| paper's | ours s | search s (trials) |",
+        "| model | machine | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT "
+        "| speedup | paper's | ours s | search s (trials) |",
         "|---" * (len(builds) + 10) + "|",
     ]
     for s in scores:
         times = " | ".join(f"{1e3 * s['latencies'][b]['median_seconds']:.3g}" for b in builds)
         lines.append(
-            f"| {s['model']} | {_machine(s)} | {s['kernels']} | {times} | {percent_of_maximum(s, 'transferred'):.1f} "
-            f"| {percent_of_maximum(s, 'unmeasured'):.1f} | {_ratio(s, 'transferred', 'ort'):.3f} "
-            f"| {_ratio(s, 'untuned', 'transferred'):.3g} | {PAPER_SPEEDUPS.get(s['model'], '-')} "
+            f"| {s['model']} | {_machine(s)} | {s['kernels']} | {times} "
+            f"| {percent_of_maximum(s, 'transferred'):.1f} | {percent_of_maximum(s, 'unmeasured'):.1f} "
+            f"| {_ratio(s, 'transferred', 'ort'):.3f} | {_ratio(s, 'untuned', 'transferred'):.3g} | {PAPER_SPEEDUPS.get(s['model'], '-')} "
             f"| {_own_seconds(s):.0f} | {s['search_seconds']:.0f} ({s['search_trials']}) |"
         )
     return head + "\n".join(lines) + "\n"

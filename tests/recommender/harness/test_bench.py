@@ -80,9 +80,7 @@ def test_no_weights_are_read_twice_before_as_many_others_as_there_are(machine: M
         list_[1].copyfrom(np.full((1024, 1024), number, np.float32))
         list_[2].copyfrom(np.full(32, -number, np.float32))
     assert len(lists) == COLD_WEIGHT_BYTES // (4 * (1024 * 1024 + 32))
-    assert [(t[1].numpy().mean(), t[2].numpy().mean()) for t in lists] == [
-        (n, -n) for n in range(len(lists))
-    ]
+    assert [(t[1].numpy().mean(), t[2].numpy().mean()) for t in lists] == [(n, -n) for n in range(len(lists))]
     assert all(list_[0].same_as(tensors[0]) for list_ in lists)
     assert all([tuple(t.shape) for t in list_] == [(8,), (1024, 1024), (32,)] for list_ in lists)
 
