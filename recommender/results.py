@@ -163,8 +163,9 @@ def _models_table(scores: Sequence[Json]) -> str:
         lines.append(
             f"| {s['model']} | {_machine(s)} | {s['kernels']} | {times} "
             f"| {percent_of_maximum(s, 'transferred'):.1f} | {percent_of_maximum(s, 'unmeasured'):.1f} "
-            f"| {_ratio(s, 'transferred', 'ort'):.3f} | {_ratio(s, 'untuned', 'transferred'):.3g} | {PAPER_SPEEDUPS.get(s['model'], '-')} "
-            f"| {_own_seconds(s):.0f} | {s['search_seconds']:.0f} ({s['search_trials']}) |"
+            f"| {_ratio(s, 'transferred', 'ort'):.3f} | {_ratio(s, 'untuned', 'transferred'):.3g} "
+            f"| {PAPER_SPEEDUPS.get(s['model'], '-')} | {_own_seconds(s):.0f} "
+            f"| {s['search_seconds']:.0f} ({s['search_trials']}) |"
         )
     return head + "\n".join(lines) + "\n"
 
