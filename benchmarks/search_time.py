@@ -7,8 +7,8 @@ chosen schedules, without reading the library and training a ranker, which a use
 Then runs MetaSchedule as TVM ships it (`tune_relax` with its default builder, runner, strategy and task
 scheduler) on the same lowered model, and notes after every batch the sum over kernels of calls times best
 seconds. The time to match is when that sum reaches ours; a search that has not after `--budget-ratio` times
-our time gives a lower bound. Both sums are of kernels with warm caches, each by its own measurer. Run nothing
-beside it.
+our time gives a lower bound. Each sum is by its own measurer: TVM's with warm caches, ours with cold
+weights, which are slower, so that the ratio is too low for models with large weights. Run nothing beside it.
 """
 
 from __future__ import annotations

@@ -117,10 +117,13 @@ class Data:
     def most_measured(self) -> Hardware:
         """The hardware with the most measurements: what studies of stored outcomes are about.
 
+        Those of cold searches count only if there are no others: rankers are judged on transfers.
+
         Raises:
             DataError: there are no measurements.
         """
-        counts = Counter(m.hardware for m in self.measurements)
+        transferred = Counter(m.hardware for m in self.measurements if m.source != "tune")
+        counts = transferred or Counter(m.hardware for m in self.measurements)
         if not counts:
             raise DataError("the store holds no measurements; run: recommender tune --cold MODEL")
         return self.hardware[counts.most_common(1)[0][0]]

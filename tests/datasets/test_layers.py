@@ -54,6 +54,14 @@ def test_studies_are_about_the_most_measured_hardware() -> None:
         Data((), (), {}, {}).most_measured()
 
 
+def test_where_kernels_were_only_searched_for_no_ranker_can_be_judged() -> None:
+    known = data(("a", HARDWARE, 1.0), ("b", HARDWARE, 1.0), ("a", WIDER, 1.0))
+    sources = {HARDWARE.id: "tune", WIDER.id: "collect"}
+    rows = tuple(replace(m, source=sources[m.hardware]) for m in known.measurements)
+
+    assert replace(known, measurements=rows).most_measured() == WIDER
+
+
 def test_stores_are_layered(tmp_path: Path) -> None:
     for name, workload in (("shipped", "a"), ("own", "b")):
         with Store(tmp_path / name) as store:
