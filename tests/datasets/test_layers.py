@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recommender.datasets.layers import Data, load_data
+from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.datasets.records import KernelUse
 from recommender.datasets.store import Store
 from recommender.errors import DataError
@@ -60,6 +60,14 @@ def test_where_kernels_were_only_searched_for_no_ranker_can_be_judged() -> None:
     rows = tuple(replace(m, source=sources[m.hardware]) for m in known.measurements)
 
     assert replace(known, measurements=rows).most_measured() == WIDER
+
+
+def test_shipped_hardware_has_the_id_that_it_was_stored_under() -> None:
+    """Machines timed before weights were cold keep theirs."""
+    known = load_data(SHIPPED).hardware
+
+    assert {bool(h.cold_weight_bytes) for h in known.values()} == {False, True}
+    assert [h.id for h in known.values()] == list(known)
 
 
 def test_stores_are_layered(tmp_path: Path) -> None:
