@@ -34,7 +34,7 @@ def build_library(
     """
     usable: dict[str, list[Measurement]] = defaultdict(list)
     for m in measurements:
-        here = m.hardware == hardware and m.pipeline == pipeline
+        here = m.setting == (hardware, pipeline)
         if here and m.outcome.ok and m.workload in workloads and lineage.allowed(m, exclude_models):
             usable[m.workload].append(m)
     donors: list[Donor] = []

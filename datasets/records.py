@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from recommender.vocabulary import Outcome, Schedule
 
+Setting = tuple[str, str]
+"""Hardware id and lowering pipeline: times can be compared only within one."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -28,6 +31,11 @@ class Measurement:
     seed: int = 0
     run: str = ""
     measured_at: float = 0.0
+
+    @property
+    def setting(self) -> Setting:
+        """Where it was measured."""
+        return self.hardware, self.pipeline
 
     def measured_after(self, first: Measurement | None) -> Measurement:
         """This measurement of a candidate that was measured before: where it came from stays as it was."""
@@ -56,3 +64,8 @@ class Search:
     pipeline: str
     trials: int
     seconds: float
+
+    @property
+    def setting(self) -> Setting:
+        """Where it searched."""
+        return self.hardware, self.pipeline

@@ -41,13 +41,16 @@ class RandomRanker(BaseEstimator):  # type: ignore[misc]
 class NearestShapeRanker(BaseEstimator):  # type: ignore[misc]
     """The donor nearest in log2 extents first, its best schedule and the first policy before others."""
 
+    NO_DONOR = 1e6
+    """What a candidate without a donor counts as, or more."""
+
     def fit(self, X: Matrix, y: Vector, groups: Groups | None = None) -> NearestShapeRanker:
         """Nothing to learn."""
         return self
 
     def predict(self, X: Matrix) -> Vector:
         """Shape distance, with ties broken by the donor's rank and the policy."""
-        distance = _column(X, "pair.shape_distance", 1e6)
+        distance = _column(X, "pair.shape_distance", self.NO_DONOR)
         rank = _column(X, "pair.donor_rank", 10.0)
         policy = _column(X, "pair.policy", 10.0)
         return distance + 1e-3 * rank + 1e-5 * policy

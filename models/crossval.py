@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recommender.datasets.layers import Data
 from recommender.models import baselines, metrics
 from recommender.models.boosted import BoostedRanker
+from recommender.models.hedging import HedgedRanker
 from recommender.models.training import TrainingSet, training_set
 from recommender.vocabulary import Hardware
 
@@ -33,10 +34,15 @@ RANKERS: Mapping[str, Callable[[int], Any]] = {
     "linear": lambda seed: baselines.LinearRanker(),
     "forest": lambda seed: baselines.ForestRanker(seed=seed),
     "xgboost": lambda seed: BoostedRanker(seed=seed),
+    "hedged": lambda seed: HedgedRanker(BoostedRanker(seed=seed)),
     "xgboost-log-time": lambda seed: BoostedRanker("log-time", trees_per_round=1, seed=seed),
     "xgboost-pairwise": lambda seed: BoostedRanker("pairwise", trees_per_round=1, seed=seed),
     "xgboost-ndcg": lambda seed: BoostedRanker("ndcg", trees_per_round=1, seed=seed),
 }
+
+
+LEARNED, HEDGED = "xgboost", "hedged"
+"""The ranker that ships, and the order of its candidates in which `recommend` measures them."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,11 @@ def score_fold(
     name: str, ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL
 ) -> list[KernelScore]:
     """Train a ranker on a fold, and score it on each kernel; it sees only `columns` of the features."""
-    ranker = ranker.fit(fold.train.X[:, columns], fold.train.y, fold.train.groups)
-    return score_trained(name, ranker, fold, columns)
+    return score_trained(name, _fit(ranker, fold, columns), fold, columns)
+
+
+def _fit(ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL) -> Any:
+    return ranker.fit(fold.train.X[:, columns], fold.train.y, fold.train.groups)
 
 
 def score_trained(
@@ -146,8 +155,11 @@ def leave_one_model_out(
     """Scores of every ranker on every kernel that has enough measured candidates."""
     scores: list[KernelScore] = []
     for fold in make_folds(data, hardware, pipeline, novel_shapes=novel_shapes):
+        trained: dict[str, Any] = {}
         for name in rankers:
-            scores += score_fold(name, RANKERS[name](seed), fold)
+            is_there = name == HEDGED and LEARNED in trained  # and need not be trained twice
+            trained[name] = HedgedRanker(trained[LEARNED]) if is_there else _fit(RANKERS[name](seed), fold)
+            scores += score_trained(name, trained[name], fold)
         on_model(fold.model)
     return scores
 

@@ -43,16 +43,16 @@ class FamilyCeiling:
 
 def kernel_ceilings(data: Data, hardware: Hardware, pipeline: str) -> list[KernelCeiling]:
     """Every kernel that has a finished search and enough transfers from models it does not occur in."""
-    rows = training_set(data, [hardware], pipeline)
+    rows, here = training_set(data, [hardware], pipeline), (hardware.id, pipeline)
     calls: dict[str, int] = defaultdict(int)
     for use in data.kernels:
         if use.pipeline == pipeline:
             calls[use.workload] += use.calls
     tuned: dict[str, float] = defaultdict(lambda: math.inf)
     for m in data.measurements:
-        if m.source == "tune" and (m.hardware, m.pipeline) == (hardware.id, pipeline):
+        if m.source == "tune" and m.setting == here:
             tuned[m.workload] = min(tuned[m.workload], m.outcome.median_seconds)
-    searched = {s.workload for s in data.searches if (s.hardware, s.pipeline) == (hardware.id, pipeline)}
+    searched = {s.workload for s in data.searches if s.setting == here}
     found = []
     for group, key in enumerate(rows.workloads):
         transfers = rows.seconds[(rows.groups == group) & rows.is_transfer]

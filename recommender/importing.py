@@ -45,12 +45,9 @@ class _Known:
     @classmethod
     def of(cls, data: Data, machine: Machine) -> _Known:
         """All that is known on a machine."""
-        here = (machine.hardware.id, machine.pipeline)
         return cls(
             frozenset(use.workload for use in data.kernels),
-            frozenset(
-                (m.workload, m.schedule) for m in data.measurements if (m.hardware, m.pipeline) == here
-            ),
+            frozenset((m.workload, m.schedule) for m in data.measurements if m.setting == machine.setting),
         )
 
 

@@ -92,13 +92,12 @@ def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
 def stored_searches(data: Data, model: PreparedModel, machine: Machine) -> Searched:
     """What `recommender tune` found for the model's kernels on this machine."""
     keys = {kernel.workload.key for kernel in model.kernels}
-    here = (machine.hardware.id, machine.pipeline)
     best: dict[str, tuple[float, Schedule]] = {}
     for m in data.measurements:
-        if m.workload in keys and m.source == "tune" and m.outcome.ok and (m.hardware, m.pipeline) == here:
+        if m.workload in keys and m.source == "tune" and m.outcome.ok and m.setting == machine.setting:
             found = (m.outcome.median_seconds, m.schedule)
             best[m.workload] = min(best.get(m.workload, found), found, key=lambda pair: pair[0])
-    searches = [s for s in data.searches if s.workload in keys and (s.hardware, s.pipeline) == here]
+    searches = [s for s in data.searches if s.workload in keys and s.setting == machine.setting]
     return Searched(
         {key: schedule for key, (_, schedule) in best.items()},
         sum(s.trials for s in searches),

@@ -1,7 +1,7 @@
 """What a run may know, and ranking a kernel's candidates with it. No TVM, no measuring.
 
 A kernel that was measured before is not a matter of prediction: the best of what was measured comes first,
-what lost clearly is not tried again, and the rest of the places go to what is new.
+what lost clearly is not tried again, and the rest of the places go to what is new, by a hedged ranking.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from recommender.errors import DataError
 from recommender.features import encode
 from recommender.models.active import ranker_without
 from recommender.models.boosted import BoostedRanker
+from recommender.models.hedging import hedged_places, shape_distances
 from recommender.run import BUSY_CORES, Ranked, Run
 from recommender.session import Machine
 from recommender.vocabulary import Candidate, Donor, Kernel, Outcome, Schedule, Status
@@ -72,16 +73,15 @@ def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
 def _measured(
     data: Data, machine: Machine, exclude_models: Collection[str]
 ) -> Mapping[str, Mapping[Schedule, Outcome]]:
-    here = (machine.hardware.id, machine.pipeline)
     outcomes: dict[str, dict[Schedule, Outcome]] = defaultdict(dict)
     for m in data.measurements:
-        if (m.hardware, m.pipeline) == here and data.lineage.allowed(m, exclude_models):
+        if m.setting == machine.setting and data.lineage.allowed(m, exclude_models):
             outcomes[m.workload][m.schedule] = m.outcome
     return outcomes
 
 
 def rank_kernel(kernel: Kernel, knowledge: Knowledge, machine: Machine) -> Ranked:
-    """Candidates of one kernel from all donors and from its own design space, best first."""
+    """Candidates of one kernel from all donors and from its own design space, in the order to be measured."""
     workload = kernel.workload
     fallbacks = fallback_candidates(workload, machine.hardware)
     known = knowledge.measured.get(workload.key, {})
@@ -89,9 +89,11 @@ def rank_kernel(kernel: Kernel, knowledge: Knowledge, machine: Machine) -> Ranke
     every = _distinct(transfer_candidates(workload, knowledge.donors) + fallbacks)
     lost = {schedule for schedule, outcome in known.items() if _has_lost(outcome, best)}
     candidates = [c for c in every if c.schedule not in lost] or fallbacks[:1]
-    scores = knowledge.ranker.predict(encode(workload, candidates, machine.hardware))
+    features = encode(workload, candidates, machine.hardware)
+    scores = knowledge.ranker.predict(features)
     is_best = np.array([best < math.inf and _seconds(known.get(c.schedule)) == best for c in candidates])
-    order = np.lexsort((scores, ~is_best))
+    places = hedged_places(np.where(is_best, -np.inf, scores), shape_distances(features))
+    order = np.argsort(places)
     return Ranked(
         kernel,
         fallbacks[0],

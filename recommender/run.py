@@ -90,7 +90,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A kernel with its candidates, best first, and the schedule it must beat."""
+    """A kernel with its candidates in the order to be measured, and the schedule it must beat.
+
+    `scores` are the ranker's, lower is better; see `hedging` for how the order departs from theirs.
+    """
 
     kernel: Kernel
     fallback: Candidate

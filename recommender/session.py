@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recommender.compiler import setup
+from recommender.datasets.records import Setting
 from recommender.harness.measurer import Task
 from recommender.vocabulary import Hardware, Json, Kernel
 
@@ -26,6 +27,11 @@ class Machine:
     hardware: Hardware
     threads: int
     pipeline: str
+
+    @property
+    def setting(self) -> Setting:
+        """What its times can be compared within."""
+        return self.hardware.id, self.pipeline
 
 
 def this_machine(target: str = "host", threads: int | None = None) -> Machine:

@@ -77,10 +77,8 @@ class _Tuner:
         return finished.trials if finished else 0
 
     def _finished(self, kernel: Kernel) -> Search | None:
-        machine = self._workspace.machine
-        wanted = (kernel.workload.key, machine.hardware.id, machine.pipeline)
-        searches = self._workspace.store.searches()
-        return next((s for s in searches if (s.workload, s.hardware, s.pipeline) == wanted), None)
+        here, searches = self._workspace.machine.setting, self._workspace.store.searches()
+        return next((s for s in searches if s.setting == here and s.workload == kernel.workload.key), None)
 
     def _own_trials(self, key: str) -> list[Measurement]:
         return [m for m in self._workspace.kept(key) if m.source == self._workspace.source]
@@ -111,11 +109,9 @@ class _Tuner:
             left -= found
         wall = time.monotonic() - start
         if self._knowledge is None:
-            machine, earlier = workspace.machine, self._finished(kernel)
+            earlier = self._finished(kernel)
             total = wall + (earlier.seconds if earlier else 0.0)
-            workspace.store.finish_search(
-                Search(key, machine.hardware.id, machine.pipeline, self._trials, total)
-            )
+            workspace.store.finish_search(Search(key, *workspace.machine.setting, self._trials, total))
         best = min((outcome.median_seconds for outcome in known.values()), default=float("inf"))
         spent = len(known) - before
         self._reporter.say(

@@ -93,8 +93,7 @@ class Workspace:
 
     def kept(self, workload: str) -> list[Measurement]:
         """What was measured of a workload on this hardware, whichever command did."""
-        here = (self.machine.hardware.id, self.machine.pipeline)
-        return [m for m in self.store.measurements(workload) if (m.hardware, m.pipeline) == here]
+        return [m for m in self.store.measurements(workload) if m.setting == self.machine.setting]
 
 
 @contextmanager

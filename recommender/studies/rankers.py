@@ -8,7 +8,7 @@ import numpy as np
 
 from recommender.models import metrics
 from recommender.models.contract import Vector
-from recommender.models.crossval import KS, RANKERS, Fold, KernelScore, score_fold
+from recommender.models.crossval import HEDGED, KS, RANKERS, Fold, KernelScore, score_fold
 from recommender.studies.common import ranker_of, said
 from recommender.studies.table import Plot, Study, StudyInput, regret_row
 from recommender.vocabulary import Json
@@ -17,8 +17,8 @@ _BUDGETS = (1, 2, 3, 5, 8, 12, 20)
 
 
 def study_rankers(given: StudyInput) -> Study:
-    """All rankers and baselines."""
-    return _compared(given, "rankers", list(RANKERS))
+    """All rankers and baselines; hedging, which keeps the first pick, is part of the study of k."""
+    return _compared(given, "rankers", [name for name in RANKERS if name != HEDGED])
 
 
 def study_objectives(given: StudyInput) -> Study:
@@ -59,7 +59,7 @@ def _scored(name: str, seed: int, fold: Fold) -> list[KernelScore]:
 def study_k(given: StudyInput) -> Study:
     """Cost against quality: regret after measuring the first k, for each k."""
     rows: list[dict[str, Json]] = []
-    names = ("xgboost", "nearest-shape", "random")
+    names = (HEDGED, "nearest-shape", "random")
     picked = given.spread(_frontier, [(name, given.seed, fold) for name in names for fold in given.folds])
     for position, name in enumerate(names):
         parts = picked[position * len(given.folds) : (position + 1) * len(given.folds)]
@@ -71,11 +71,11 @@ def study_k(given: StudyInput) -> Study:
             rows.append(
                 {"ranker": name, "k": k, "regret %": 100 * mean, "low %": 100 * low, "high %": 100 * high}
             )
-    own = {row["k"]: row for row in rows if row["ranker"] == "xgboost"}
+    own = {row["k"]: row for row in rows if row["ranker"] == HEDGED}
     by_shape = [row for row in rows if row["ranker"] == "nearest-shape"]
     as_good = next((r["k"] for r in by_shape if r["regret %"] <= own[2]["regret %"]), None)
     finding = (
-        f"Measuring 2 candidates ranked by XGBoost leaves {said(own[2], 'regret %')}, 5 leave "
+        f"Measuring the first 2 of the hedged ranking leaves {said(own[2], 'regret %')}, 5 leave "
         f"{said(own[5], 'regret %')}; ranked by shape it takes "
         f"{as_good or f'more than {_BUDGETS[-1]}'} to be as good as 2."
     )

@@ -16,7 +16,7 @@ def study_transfer(given: StudyInput) -> Study:
     hardware, pipeline, data = given.hardware, given.pipeline, given.data
     measured: dict[str, dict[Any, float]] = {}
     for m in data.measurements:
-        if (m.hardware, m.pipeline) == (hardware.id, pipeline):
+        if m.setting == (hardware.id, pipeline):
             measured.setdefault(m.workload, {})[m.schedule] = m.outcome.median_seconds
     donors = data.donors(hardware, pipeline)
     models = [fold.model for fold in given.folds]
