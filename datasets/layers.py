@@ -109,6 +109,7 @@ class Data:
                 h.id != hardware.id,
                 abs(h.simd_bytes - hardware.simd_bytes),
                 abs(h.threads - hardware.threads),
+                h.cpu != hardware.cpu,
                 abs(h.cold_weight_bytes - hardware.cold_weight_bytes),
                 h.id,
             ),

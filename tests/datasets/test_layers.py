@@ -44,6 +44,13 @@ def test_the_most_similar_relative_comes_first() -> None:
     assert [d.median_seconds for d in known.donors(HARDWARE, "p")] == [3.0]
 
 
+def test_the_same_cpu_timed_warm_is_nearer_than_another_timed_cold() -> None:
+    here = replace(HARDWARE, cold_weight_bytes=64 << 20)
+    other = replace(here, cpu="other")
+
+    assert data(("a", other, 2.0), ("b", HARDWARE, 3.0)).relatives(here) == [HARDWARE, other]
+
+
 def test_another_architecture_has_no_donors() -> None:
     assert data(("a", ARM, 1.0)).donors(HARDWARE, "p") == []
 
