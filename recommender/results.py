@@ -130,7 +130,8 @@ def _covers(result: Evaluation, measured: Measured) -> str:
 def _searches_table(searches: Sequence[Json]) -> str:
     head = (
         "`tune_relax` with TVM's builder, runner and settings on the same lowered model, until the sum over "
-        "kernels of calls times best seconds is as small as ours. *Ours*: import, ranking and measuring.\n\n"
+        "kernels of calls times best seconds is as small as ours, both by TVM's runner. *Ours*: import, "
+        "ranking and measuring.\n\n"
     )
     lines = ["| model | ours s | ours ms | search s | search ms | ratio |", "|---" * 6 + "|"]
     for s in searches:
