@@ -75,7 +75,7 @@ def study_k(given: StudyInput) -> Study:
     by_shape = [row for row in rows if row["ranker"] == "nearest-shape"]
     as_good = next((r["k"] for r in by_shape if r["regret %"] <= own[2]["regret %"]), None)
     finding = (
-        f"Measuring the first 2 of the hedged ranking leaves {said(own[2], 'regret %')}, 5 leave "
+        f"Measuring 2 candidates of the hedged ranking leaves {said(own[2], 'regret %')}, 5 leave "
         f"{said(own[5], 'regret %')}; ranked by shape it takes "
         f"{as_good or f'more than {_BUDGETS[-1]}'} to be as good as 2."
     )

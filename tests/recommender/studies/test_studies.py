@@ -81,6 +81,18 @@ class TestWhatCannotBeStudied:
         with pytest.raises(UsageError, match=r"all of .*calibrate"):
             run_study("hardware", StudyInput(shipped_of_two_models))
 
+    def test_a_machine_with_a_single_outcome(self, shipped_of_two_models: Data) -> None:
+        data = shipped_of_two_models.only(lambda m: int(m.schedule.id, 16) % 8 == 0)
+        first = data.measurements[0]
+        other = replace(data.hardware[first.hardware], threads=1)
+        data = replace(
+            data,
+            measurements=(*data.measurements, replace(first, hardware=other.id)),
+            hardware={**data.hardware, other.id: other},
+        )
+        with pytest.raises(DataError, match=f"too few candidates were measured on {other.id}"):
+            run_study("hardware", StudyInput(data))
+
 
 def test_outcomes_of_two_machines_can_be_studied(shipped_of_two_models: Data) -> None:
     """The same outcomes on a machine that is twice as slow: what one learns holds for the other."""
