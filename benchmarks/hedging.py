@@ -1,6 +1,6 @@
 """What else than the learned ranking should choose some of the few places that are measured?
 
-    python benchmarks/hedging.py
+    python benchmarks/hedging.py --seed 0
 
 Trains rankers with one model left out at a time (novel shapes only, as `recommender evaluate` does), deals
 out the places of each kernel to rankers in turns, and prints the time-weighted regret, with the 95 %
@@ -9,6 +9,7 @@ interval of the gain over the nearest shape. Takes about five minutes; needs no 
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -36,11 +37,11 @@ _Kernel = tuple[float, Vector, dict[str, Vector]]
 """Weight, seconds of its candidates and what each ranker predicted of them."""
 
 
-def kernels(names: Sequence[str]) -> Iterator[_Kernel]:
+def kernels(names: Sequence[str], seed: int) -> Iterator[_Kernel]:
     """Every kernel of every model, ranked by rankers that never saw it."""
     data = load_data(SHIPPED)
     for fold in make_folds(data, data.most_measured(), data.most_used_pipeline()):
-        rankers = {n: RANKERS[n](0).fit(fold.train.X, fold.train.y, fold.train.groups) for n in names}
+        rankers = {n: RANKERS[n](seed).fit(fold.train.X, fold.train.y, fold.train.groups) for n in names}
         predicted = {name: ranker.predict(fold.test.X) for name, ranker in rankers.items()}
         for group in np.unique(fold.test.groups):
             rows = fold.test.groups == group
@@ -60,7 +61,10 @@ def dealt(deal: Sequence[str], predicted: dict[str, Vector]) -> Vector:
 
 def main() -> None:
     """Print a table of deals."""
-    found = list(kernels(sorted({name for deal in _DEALS for name in deal})))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    seed = parser.parse_args().seed
+    found = list(kernels(sorted({name for deal in _DEALS for name in deal}), seed))
     weights = [weight for weight, _, _ in found]
     regrets = {
         deal: np.array([[metrics.capped_regret(dealt(deal, p), s, k) for k in KS] for _, s, p in found])

@@ -20,6 +20,7 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -78,53 +79,55 @@ def timed_as_tvm_does(
         if any(result.error_msg for result in results):
             left_out.add(choice.ranked.kernel.name)
             continue
-        seconds = median(fmean(float(s) for s in result.run_secs) for result in results)
+        seconds = median(_mean_seconds(result) for result in results)
         total += choice.ranked.kernel.calls * seconds
     return total, frozenset(left_out)
 
 
-def tvm_search(
-    model: PreparedModel,
-    run: Run,
-    folder: Path,
-    budget_seconds: float,
-    wanted_seconds: float,
-    left_out: frozenset[str],
-) -> list[list[float]]:
-    """[seconds, sum of kernels] after every batch of TVM's search; infinite until all kernels have one.
+@dataclass
+class Watch:
+    """What TVM's search has found so far, and whether it may end.
 
-    Ends when the sum is as small as `wanted_seconds`, or the budget is spent.
+    `curve` has [seconds, sum over kernels of calls times best seconds] after every batch, the sum infinite
+    until every kernel but those `left_out` has a time.
     """
+
+    budget_seconds: float
+    wanted_seconds: float
+    left_out: frozenset[str]
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    _best: dict[str, float] = field(default_factory=dict)
+    _start: float = field(default_factory=time.monotonic)
+
+    def note(self, scheduler: Any, task: int, results: Sequence[Any]) -> None:
+        """Take the results of a batch of one task."""
+        name = str(scheduler.tasks_[task].ctx.task_name)
+        times = [_mean_seconds(result) for result in results if result.run_secs]
+        self._best[name] = min([self._best.get(name, math.inf), *times])
+        calls = {str(t.ctx.task_name): int(t.task_weight) for t in scheduler.tasks_}
+        total = sum(calls[n] * self._best.get(n, math.inf) for n in calls.keys() - self.left_out)
+        self.curve.append((time.monotonic() - self._start, total))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the sum is as small as wanted, or the budget is spent."""
+        matched = bool(self.curve) and self.curve[-1][1] <= self.wanted_seconds
+        return matched or time.monotonic() - self._start > self.budget_seconds
+
+
+def tvm_search(model: PreparedModel, run: Run, folder: Path, watch: Watch) -> None:
+    """Run TVM's search with its own settings until the watch says that it is over."""
     import tvm
     from tvm.ir.utils import derived_object
     from tvm.s_tir import meta_schedule as ms
 
     from recommender.compiler import hardware
 
-    target = hardware.target_from_json(run.machine.target)
-    best: dict[str, float] = {}
-    calls: dict[str, int] = {}
-    curve: list[list[float]] = []
-    start = time.monotonic()
-
-    def is_over() -> bool:
-        matched = bool(curve) and curve[-1][1] <= wanted_seconds
-        return matched or time.monotonic() - start > budget_seconds
-
     @derived_object
     class Note(ms.measure_callback.PyMeasureCallback):  # type: ignore[misc]
         def apply(self, scheduler: Any, task: int, candidates: Any, builds: Any, results: Any) -> None:
-            record = scheduler.tasks_[task]
-            name = str(record.ctx.task_name)
-            calls[name] = int(record.task_weight)
-            for result in results or ():
-                if result.run_secs:
-                    seconds = float(sum(float(s) for s in result.run_secs) / len(result.run_secs))
-                    best[name] = min(best.get(name, math.inf), seconds)
-            counted = {str(t.ctx.task_name) for t in scheduler.tasks_} - left_out
-            total = sum(calls[n] * best[n] for n in counted) if counted <= best.keys() else math.inf
-            curve.append([time.monotonic() - start, total])
-            if is_over():
+            watch.note(scheduler, task, results or ())
+            if watch.is_over:
                 raise RuntimeError("matched, or the budget is spent")
 
     try:
@@ -132,7 +135,7 @@ def tvm_search(
             ms.relax_integration.tune_relax(
                 mod=model.lowered,
                 params={},
-                target=target,
+                target=hardware.target_from_json(run.machine.target),
                 work_dir=str(folder),
                 max_trials_global=_TRIALS_PER_KERNEL * len(model.kernels),
                 measure_callbacks=[
@@ -143,9 +146,12 @@ def tvm_search(
                 ],
             )
     except Exception:  # TVM hands on what a callback raises, but not as what it was
-        if not is_over():
+        if not watch.is_over:
             raise
-    return curve
+
+
+def _mean_seconds(result: Any) -> float:
+    return fmean(float(seconds) for seconds in result.run_secs)
 
 
 def main() -> None:
@@ -157,12 +163,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         model, run, seconds, choices = ours(options.model, Path(temporary))
         total, left_out = timed_as_tvm_does(model, choices, run)
-        budget = options.budget_ratio * seconds
-        curve = tvm_search(model, run, Path(temporary), budget, total, left_out)
-    matched = next((t for t, s in curve if s <= total), None)
-    last_seconds, last_total = curve[-1]
+        watch = Watch(options.budget_ratio * seconds, total, left_out)
+        tvm_search(model, run, Path(temporary), watch)
+    matched = next((t for t, s in watch.curve if s <= total), None)
+    last_seconds, last_total = watch.curve[-1]
     result = {
-        "model": options.model,
+        "model": model.name,
         "hardware": run.machine.hardware.id,
         "ours_seconds": round(seconds, 1),
         "ours_sum_ms": round(1e3 * total, 3),
@@ -175,10 +181,10 @@ def main() -> None:
         "search_sum_ms": round(1e3 * last_total, 3) if math.isfinite(last_total) else None,
         "ratio": round((matched or last_seconds) / seconds, 2),
         "ratio_is_lower_bound": matched is None,
-        "curve": [[round(t, 1), s if math.isfinite(s) else None] for t, s in curve],
+        "curve": [[round(t, 1), s if math.isfinite(s) else None] for t, s in watch.curve],
     }
     options.o.mkdir(parents=True, exist_ok=True)
-    (options.o / f"{options.model}.json").write_text(json.dumps(result) + "\n")
+    (options.o / f"{model.name}.json").write_text(json.dumps(result) + "\n")
     print({k: v for k, v in result.items() if k != "curve"})
 
 

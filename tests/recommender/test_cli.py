@@ -19,6 +19,7 @@ from recommender.datasets.store import Store
 
 RECOMMEND = [sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"]
 RECOMMENDER = [sys.executable, "-c", "from recommender.cli import main; main()"]
+OF_ONE_MACHINE = Path(__file__).parents[1] / "assets" / "store-v1.db"
 
 
 def run(
@@ -98,6 +99,7 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
         (["evaluate", "--measure", "resnet18"], 2, "name it with -o"),
         (["study", "weather"], 2, "no study is called weather"),
         (["study", "k", "--model", "nonesuch"], 7, "no outcomes of nonesuch"),
+        (["study", "hardware", "--store", str(OF_ONE_MACHINE)], 2, "calibrate"),
         (["study", "k", "--backend", "carrier-pigeon"], 2, "--backend"),
         (["train", "--hardware", "another"], 7, "no outcomes are left"),
         (["train", "--seed", "-1"], 2, "--seed"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recommender.models.hedging import EVERY
+from recommender.features import encode
+from recommender.models.hedging import EVERY, shape_distances
 from recommender.progress import Reporter
 from recommender.ranking import LOST, Knowledge, gather_knowledge, rank_kernel
 from recommender.run import Clock, Options, Run
@@ -39,6 +40,8 @@ def test_the_best_measured_is_first_and_losers_are_gone(
         assert set(schedules) == {c.schedule for c in predicted} - {first, middle}
         by_score = [score for place, score in enumerate(ranked.scores) if place and place % EVERY != 1]
         assert by_score == sorted(by_score)
+        distances = shape_distances(encode(kernel.workload, ranked.candidates, machine.hardware))
+        assert distances[1] == min(distances[1:])
 
 
 def test_a_kernel_whose_every_candidate_failed_keeps_its_fallback(
