@@ -40,7 +40,7 @@ _Kernel = tuple[float, Vector, dict[str, Vector]]
 def kernels(names: Sequence[str], seed: int) -> Iterator[_Kernel]:
     """Every kernel of every model, ranked by rankers that never saw it."""
     data = load_data(SHIPPED)
-    for fold in make_folds(data, data.most_measured(), data.most_used_pipeline()):
+    for fold in make_folds(data, *data.most_measured()):
         rankers = {n: RANKERS[n](seed).fit(fold.train.X, fold.train.y, fold.train.groups) for n in names}
         predicted = {name: ranker.predict(fold.test.X) for name, ranker in rankers.items()}
         for group in np.unique(fold.test.groups):

@@ -115,24 +115,20 @@ class Data:
             ),
         )
 
-    def most_measured(self) -> Hardware:
-        """The hardware with the most measurements: what studies of stored outcomes are about.
+    def most_measured(self) -> tuple[Hardware, str]:
+        """The hardware and pipeline with the most measurements: what studies of stored outcomes are about.
 
         Those of cold searches count only if there are no others: rankers are judged on transfers.
 
         Raises:
             DataError: there are no measurements.
         """
-        transferred = Counter(m.hardware for m in self.measurements if m.source != "tune")
-        counts = transferred or Counter(m.hardware for m in self.measurements)
+        transferred = Counter(m.setting for m in self.measurements if m.source != "tune")
+        counts = transferred or Counter(m.setting for m in self.measurements)
         if not counts:
             raise DataError("the store holds no measurements; run: recommender tune --cold MODEL")
-        return self.hardware[counts.most_common(1)[0][0]]
-
-    def most_used_pipeline(self) -> str:
-        """The lowering pipeline that most measurements were made with; "" without measurements."""
-        counts = Counter(m.pipeline for m in self.measurements)
-        return counts.most_common(1)[0][0] if counts else ""
+        hardware, pipeline = counts.most_common(1)[0][0]
+        return self.hardware[hardware], pipeline
 
 
 def must_exist(path: Path) -> Path:

@@ -119,6 +119,6 @@ def load_features(*paths: Path) -> Features:
     from recommender.models.training import training_set
 
     data = load_data(*paths or (SHIPPED,))
-    hardware = data.most_measured()
-    rows = training_set(data, [hardware], data.most_used_pipeline())
+    hardware, pipeline = data.most_measured()
+    rows = training_set(data, [hardware], pipeline)
     return Features(rows.X, rows.y, rows.groups, FEATURE_NAMES, rows.workloads)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.features.nest import LEVELS, Nest, inner_extents, is_tiled, loop_nests, scalar_decisions
-from recommender.vocabulary import Candidate, Hardware, Workload
+from recommender.vocabulary import Access, Candidate, Hardware, Workload
 
 _CACHE_LINE_BYTES = 64
 _VECTOR_REGISTERS = 32
 _MAX_AXES = 7
+_L1_SETS = 64
+"""On x86 the sets of the first-level cache hold one page, so that a page's offset names the set."""
 
 NAMES = (
     "is_tiled",
@@ -47,6 +50,8 @@ NAMES = (
     "weight_line_use",
     "weight_reads_log2",
     "input_reads_log2",
+    "input_conflicts_log2",
+    "weight_conflicts_log2",
     *(f"inner_factor_log2_{axis}" for axis in range(_MAX_AXES)),
     *(f"second_factor_log2_{axis}" for axis in range(_MAX_AXES)),
     *(f"outer_factor_log2_{axis}" for axis in range(_MAX_AXES)),
@@ -61,6 +66,7 @@ def encode_schedules(workload: Workload, candidates: Sequence[Candidate], hardwa
     schedules = [c.schedule for c in candidates]
     nests = loop_nests(workload, schedules)
     inner = inner_extents(nests)
+    touched = footprints(workload, inner)
     tiled = {s.sketch: is_tiled(s.sketch, workload) for s in schedules}
     scalars = scalar_decisions(candidates)
     columns = [
@@ -68,10 +74,11 @@ def encode_schedules(workload: Workload, candidates: Sequence[Candidate], hardwa
         *scalars.T,
         scalars[:, 3] == -1,
         scalars[:, 3] == -2,
-        *_memory(workload, inner, hardware),
+        *_memory(workload, inner, touched, hardware),
         *_registers(workload, nests, scalars[:, 0], hardware),
         *_parallelism(workload, nests, hardware),
-        *_streams(workload, nests, inner),
+        *_streams(workload, nests, inner, touched),
+        *_conflicts(workload, inner, hardware),
         *_factors(workload, nests),
     ]
     return np.column_stack(columns).astype(np.float32)
@@ -82,20 +89,38 @@ def footprints(workload: Workload, inner: Nest) -> NDArray[np.float64]:
 
     An index with step c over n iterations spans 1 + |c| (n - 1) elements, at most the dimension.
     """
-    axes = len(workload.extents)
-    spans = inner[:, :axes, :].astype(np.float64) - 1
-    result = np.ones((len(workload.accesses), inner.shape[0], LEVELS))
-    for row, access in enumerate(workload.accesses):
-        steps = np.abs(np.array(access.coefficients, dtype=np.float64).reshape(-1, axes))
-        for dimension, extent in enumerate(access.shape):
-            reach = 1 + np.einsum("a,nal->nl", steps[dimension], spans)
-            result[row] *= np.minimum(reach, extent)
-        result[row] *= access.item_bytes
-    return result
+    touched = [access.item_bytes * np.prod(_reaches(access, inner), axis=0) for access in workload.accesses]
+    return np.array(touched).reshape(len(touched), len(inner), LEVELS)
 
 
-def _memory(workload: Workload, inner: Nest, hardware: Hardware) -> list[NDArray[np.float64]]:
-    touched = footprints(workload, inner)
+def _reaches(access: Access, inner: Nest) -> NDArray[np.float64]:
+    """How many indices of each dimension are touched inside each level: [dimensions, candidates, 6]."""
+    steps = np.abs(
+        np.array(access.coefficients, dtype=np.float64).reshape(len(access.shape), -1 if access.shape else 0)
+    )
+    reach = 1 + np.einsum("da,nal->dnl", steps, inner[:, : steps.shape[1]].astype(np.float64) - 1)
+    limit = np.array(access.shape, dtype=np.float64)[:, None, None]
+    return np.asarray(np.minimum(reach, limit))
+
+
+def lines_per_set(access: Access, inner: Nest) -> NDArray[np.float64]:
+    """Lines that each level touches in the fullest set of a first-level cache: [candidates, 6].
+
+    Rows at a distance that shares a large power of two with the page fall in few sets, and evict each other
+    however small they are together (Lam, Rothberg and Wolf, ASPLOS 1991). Dimensions count as independent.
+    """
+    page = _L1_SETS * _CACHE_LINE_BYTES
+    strides = [access.item_bytes * math.prod(access.shape[d + 1 :]) for d in range(len(access.shape))]
+    lines, sets = np.ones((2, len(inner), LEVELS))
+    for stride, reach in zip(strides, _reaches(access, inner), strict=True):
+        own = np.maximum(reach * min(stride / _CACHE_LINE_BYTES, 1.0), 1.0)
+        lines, sets = lines * own, sets * np.minimum(own, page // math.gcd(stride, page))
+    return lines / np.minimum(sets, _L1_SETS)
+
+
+def _memory(
+    workload: Workload, inner: Nest, touched: NDArray[np.float64], hardware: Hardware
+) -> list[NDArray[np.float64]]:
     total = touched.sum(axis=0)
     writes = [row for row, access in enumerate(workload.accesses) if access.is_write]
     output = touched[writes].sum(axis=0)
@@ -146,10 +171,11 @@ def _parallelism(workload: Workload, nests: Nest, hardware: Hardware) -> list[ND
     ]
 
 
-def _streams(workload: Workload, nests: Nest, inner: Nest) -> list[NDArray[np.float64]]:
+def _streams(
+    workload: Workload, nests: Nest, inner: Nest, touched: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     """How often the two inputs are read again, and how much of a cache line of weights is used."""
     n_spatial = len(workload.spatial_extents)
-    touched = footprints(workload, inner)
     reads = [row for row, access in enumerate(workload.accesses) if not access.is_write]
     calls = np.prod(nests[:, :, :3].astype(np.float64), axis=(1, 2))
     traffic = [np.log2(touched[row, :, 3] * calls / np.maximum(touched[row, :, 0], 1)) for row in reads[:2]]
@@ -158,6 +184,17 @@ def _streams(workload: Workload, nests: Nest, inner: Nest) -> list[NDArray[np.fl
     if n_spatial:
         line = np.minimum(inner[:, n_spatial - 1, 3] * 4 / _CACHE_LINE_BYTES, 1.0)
     return [line, traffic[1], traffic[0]]
+
+
+def _conflicts(workload: Workload, inner: Nest, hardware: Hardware) -> list[NDArray[np.float64]]:
+    """What the two inputs ask of a set of the first-level cache, over its ways, in log2.
+
+    In one step of the outer reduction loop, as its lines are used again in the next.
+    """
+    ways = hardware.l1_bytes / (_L1_SETS * _CACHE_LINE_BYTES)
+    reads = [access for access in workload.accesses if not access.is_write][:2]
+    wanted = [np.log2(lines_per_set(access, inner)[:, 3] / ways) for access in reads]
+    return wanted + [np.full(len(inner), -np.log2(ways))] * (2 - len(wanted))
 
 
 def _factors(workload: Workload, nests: Nest) -> list[NDArray[np.float64]]:

@@ -19,7 +19,10 @@ SHIPPED = Path(__file__).parent / "shipped" / "ranker"
 
 @dataclass(frozen=True)
 class RankerCard:
-    """What a ranker was trained on and how good it was on held-out workloads."""
+    """What a ranker was trained on and how good it was on held-out workloads.
+
+    `measured_until` is when its newest outcome was measured, in seconds since 1970; 0 in older pages.
+    """
 
     features_hash: str
     data_digest: str
@@ -27,6 +30,7 @@ class RankerCard:
     workloads: int
     objective: str
     exclude_models: tuple[str, ...] = ()
+    measured_until: float = 0.0
     trained_at: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, Json] = field(default_factory=dict)

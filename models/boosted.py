@@ -34,10 +34,10 @@ class BoostedRanker(Learner):
     def __init__(
         self,
         objective: Objective = "relative-speed",
-        rounds: int = 300,
+        rounds: int = 60,
         depth: int = 9,
-        learning_rate: float = 0.05,
-        trees_per_round: int = 3,
+        learning_rate: float = 0.2,
+        trees_per_round: int = 16,
         seed: int = 0,
         threads: int | None = None,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 
@@ -30,7 +30,7 @@ class TrainingSet:
     """Rows of measured candidates. `y` is log2 of seconds over the best of the workload, NaN if failed.
 
     `groups` numbers the workloads in `workloads`, each measured on the machine of the same place in
-    `machines`; `is_transfer` marks rows that have a donor.
+    `machines`; `is_transfer` marks rows that have a donor. `measured_at` is in seconds since 1970.
     """
 
     X: Matrix
@@ -39,7 +39,8 @@ class TrainingSet:
     seconds: Vector
     workloads: tuple[str, ...]
     is_transfer: Rows = field(repr=False)
-    machines: tuple[str, ...] = ()
+    measured_at: Vector = field(repr=False)
+    machines: tuple[str, ...]
 
     def only(self, rows: Rows) -> TrainingSet:
         """The rows that a boolean mask keeps."""
@@ -50,6 +51,7 @@ class TrainingSet:
             self.seconds[rows],
             self.workloads,
             self.is_transfer[rows],
+            self.measured_at[rows],
             self.machines,
         )
 
@@ -64,9 +66,13 @@ class TrainingSet:
 
 
 def training_set(
-    data: Data, hardware: Collection[Hardware], pipeline: str, exclude_models: Collection[str] = ()
+    data: Data,
+    hardware: Collection[Hardware],
+    pipeline: str,
+    exclude_models: Collection[str] = (),
+    workloads: Container[str] | None = None,
 ) -> TrainingSet:
-    """Encode every measured candidate that does not come from excluded models.
+    """Encode every measured candidate, of some workloads or of all, that does not come from excluded models.
 
     A workload that was measured on several machines makes a group on each.
 
@@ -77,13 +83,14 @@ def training_set(
         DataError: nothing was measured on this hardware.
     """
     by_id = {h.id: h for h in hardware}
+    wanted = {key for key in data.workloads if workloads is None or key in workloads}
     measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for m in data.measurements:
-        here = m.hardware in by_id and m.pipeline == pipeline and m.workload in data.workloads
+        here = m.hardware in by_id and m.pipeline == pipeline and m.workload in wanted
         if here and data.lineage.allowed(m, exclude_models):
             measured[m.workload, m.hardware].append(m)
     libraries: dict[tuple[str, frozenset[str]], list[Donor]] = {}
-    parts: list[tuple[Matrix, Vector, Rows]] = []
+    parts: list[tuple[Matrix, Vector, Rows, Vector]] = []
     keys: list[tuple[str, str]] = []
     for key, id_ in sorted(measured):
         left_out = data.lineage.origins.get(key, frozenset()) | set(exclude_models)
@@ -105,6 +112,7 @@ def training_set(
         seconds=seconds,
         workloads=tuple(key for key, _ in keys),
         is_transfer=np.concatenate([p[2] for p in parts]),
+        measured_at=np.concatenate([p[3] for p in parts]),
         machines=tuple(id_ for _, id_ in keys),
     )
 
@@ -119,7 +127,7 @@ def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
 
 def _rows(
     data: Data, measured: list[Measurement], key: str, donors: list[Donor], hardware: Hardware
-) -> tuple[Matrix, Vector, Rows]:
+) -> tuple[Matrix, Vector, Rows, Vector]:
     workload = data.workloads[key]
     transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in transfer_candidates(workload, donors)}
     candidates = [
@@ -128,7 +136,8 @@ def _rows(
     ]
     seconds = np.array([m.outcome.median_seconds for m in measured])
     is_transfer = np.array([c.donor is not None for c in candidates])
-    return encode(workload, candidates, hardware), seconds, is_transfer
+    measured_at = np.array([m.measured_at for m in measured])
+    return encode(workload, candidates, hardware), seconds, is_transfer, measured_at
 
 
 def train_ranker(
@@ -178,6 +187,7 @@ def describe_ranker(
         workloads=len(set(rows.workloads)),
         objective=objective,
         exclude_models=tuple(sorted(exclude_models)),
+        measured_until=float(rows.measured_at.max()),
         trained_at=time.strftime("%Y-%m-%d"),
         versions={
             "apache-tvm": metadata.version("apache-tvm"),

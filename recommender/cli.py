@@ -302,7 +302,8 @@ def evaluate(
         if output is None:
             raise UsageError("--measure keeps its scores in the results folder; name it with -o")
         score_models(measure, this_machine(), output / "models", top_k=top_k, seed=seed, reporter=reporter)
-    result = evaluation.evaluate(load_data(must_exist(store or SHIPPED)), seed, reporter)
+    data = load_data(must_exist(store or SHIPPED))
+    result = evaluation.evaluate(data, seed, reporter, summary_only=as_json and not output)
     measured = results.Measured.read(output) if output else results.Measured()
     if output and draw_results:
         results.write(result, measured, output)

@@ -77,8 +77,8 @@ def compare(
     machine = this_machine(target, threads)
     own_path = store or user_store_path()
     data = load_data(SHIPPED, own_path)
-    rows = training_set(data, data.relatives(machine.hardware), machine.pipeline)
-    own = {m.workload for m in load_data(own_path).measurements} or set(rows.workloads)
+    own = {m.workload for m in load_data(own_path).measurements} or set(data.workloads)
+    rows = training_set(data, data.relatives(machine.hardware), machine.pipeline, workloads=own)
     first, second = (load_ranker(ranker_stem(name))[0] for name in (old, new))
     verdict = compare_rankers(first, second, rows, own)
     if verdict.old_regret is None or verdict.new_regret is None:

@@ -9,6 +9,7 @@ from recommender.datasets.layers import Data
 from recommender.errors import DataError
 from recommender.models.artefact import RankerCard, load_ranker
 from recommender.models.boosted import BoostedRanker
+from recommender.models.contract import Ranker
 from recommender.models.gate import Verdict, compare_rankers, held_out_workloads
 from recommender.models.registry import active_name, keep_ranker, ranker_stem, use_ranker
 from recommender.models.training import TrainingSet, describe_ranker, fit_ranker, training_set
@@ -62,7 +63,8 @@ def retrain(
 ) -> Retrained:
     """Train, and judge a twin that never saw the held-out workloads against the ranker in use.
 
-    The ranker in use may have seen them, which is to its advantage, never to the new one's.
+    Where the ranker in use saw some of them, a twin of it that learned from what was measured until then,
+    but not from them, stands in for it: what a ranker remembers says nothing of new kernels.
 
     Raises:
         DataError: there is nothing to train on.
@@ -99,12 +101,24 @@ def keep(result: Retrained, force: bool) -> str:
 
 def _judge(rows: TrainingSet, own: Collection[str], machine: Machine, seed: int) -> Verdict:
     held_out = held_out_workloads(rows, own, seed)
-    seen = rows.without(held_out)
-    if not held_out or not len(seen.y):
+    rest = rows.without(held_out)
+    if not held_out or not len(rest.y):
         return Verdict(0, None, None)
-    twin = fit_ranker(seen, machine.hardware.id, seed=seed)
     try:
-        old, _ = load_ranker(ranker_stem(active_name()))
+        active, card = load_ranker(ranker_stem(active_name()))
     except DataError:  # of other features, or damaged: anything that can be read is no worse
         return Verdict(0, None, None)
-    return compare_rankers(old, twin, rows, held_out)
+    new = fit_ranker(rest, machine.hardware.id, seed=seed)
+    old = _without_what_it_saw(active, card, rows, rest, machine, seed)
+    return compare_rankers(old, new, rows, held_out)
+
+
+def _without_what_it_saw(
+    active: Ranker, card: RankerCard, rows: TrainingSet, rest: TrainingSet, machine: Machine, seed: int
+) -> Ranker:
+    """The ranker in use, or if it learned from held-out workloads, a twin of its age that did not."""
+    n_known, n_known_rest = (int((r.measured_at <= card.measured_until).sum()) for r in (rows, rest))
+    if n_known == n_known_rest or not n_known_rest:
+        return active
+    known = rest.only(rest.measured_at <= card.measured_until)
+    return fit_ranker(known.judged_by_itself(), machine.hardware.id, seed=seed)

@@ -112,8 +112,8 @@ def shipped_of_two_models() -> Data:
     from recommender.datasets.layers import SHIPPED, load_data
 
     data = load_data(SHIPPED).of_models(["resnet18", "mobilenet_v2"])
-    machine = data.most_measured().id
-    return data.only(lambda m: m.hardware == machine)
+    hardware, _ = data.most_measured()
+    return data.only(lambda m: m.hardware == hardware.id)
 
 
 @pytest.fixture

@@ -35,14 +35,18 @@ class StudyInput:
     """Of rankers that a study has trained already, by name: the next one need not."""
 
     @cached_property
-    def hardware(self) -> Hardware:
-        """The hardware that the study is about."""
+    def _most_measured(self) -> tuple[Hardware, str]:
         return self.data.most_measured()
 
-    @cached_property
+    @property
+    def hardware(self) -> Hardware:
+        """The hardware that the study is about."""
+        return self._most_measured[0]
+
+    @property
     def pipeline(self) -> str:
-        """The lowering pipeline that most outcomes were measured with."""
-        return self.data.most_used_pipeline()
+        """The lowering pipeline of its outcomes."""
+        return self._most_measured[1]
 
     @cached_property
     def folds(self) -> list[Fold]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.features import FEATURE_NAMES, encode, feature_groups
 from recommender.features.nest import inner_extents, loop_nests
-from recommender.features.schedule import footprints
+from recommender.features.schedule import footprints, lines_per_set
 from tests.recommender.test_candidates import DONOR, HARDWARE, matmul
 
 
@@ -69,6 +70,19 @@ def test_footprints_count_the_touched_elements() -> None:
         assert counted[0, row, level] == 4 * len(a)
         assert counted[1, row, level] == 4 * k * n
         assert counted[2, row, level] == 4 * m * n
+
+
+@given(rows=st.integers(1, 48), lines=st.integers(1, 300), columns=st.integers(1, 16))
+def test_lines_of_rows_are_counted_by_the_set_that_they_fall_in(rows: int, lines: int, columns: int) -> None:
+    """Rows of a row-major matrix whose rows are whole lines, 64 sets of 64 bytes."""
+    access = matmul(48, 16, 16 * lines).accesses[0]
+    inner = np.array([rows, 1, columns])[None, :, None].repeat(6, axis=2)
+
+    counted = lines_per_set(access, inner)
+
+    touched = {(row * 64 * lines + column * 4) // 64 for row in range(rows) for column in range(columns)}
+    fullest = max(Counter(line % 64 for line in touched).values())
+    assert np.ceil(counted).tolist() == [[fullest] * 6]
 
 
 def test_a_vector_of_whole_registers_wastes_nothing() -> None:

@@ -26,7 +26,8 @@ def test_it_is_trained_again_only_when_what_it_learns_from_changes(
     shipped_of_two_models: Data, machine: Machine
 ) -> None:
     data = shipped_of_two_models
-    there = replace(machine, hardware=data.most_measured(), pipeline=data.most_used_pipeline())
+    hardware, pipeline = data.most_measured()
+    there = replace(machine, hardware=hardware, pipeline=pipeline)
     listener = Listener()
 
     def trained(known: Data, seed: int = 0) -> int:

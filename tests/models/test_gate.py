@@ -31,7 +31,8 @@ def rows(seconds: list[list[float]]) -> TrainingSet:
     groups = np.array([g for g, group in enumerate(seconds) for _ in group])
     X = np.stack([np.where(np.isfinite(flat), flat, 99.0), np.zeros(len(flat))], axis=1).astype(np.float32)
     keys = tuple(f"w{g}" for g in range(len(seconds)))
-    return TrainingSet(X, np.log2(flat), groups, flat, keys, np.ones(len(flat), bool), ("h",) * len(keys))
+    ones = np.ones(len(flat))
+    return TrainingSet(X, np.log2(flat), groups, flat, keys, ones > 0, ones, ("h",) * len(keys))
 
 
 def test_the_better_ranker_wins_and_the_worse_is_refused() -> None:

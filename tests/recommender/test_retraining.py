@@ -14,9 +14,10 @@ from recommender.cli import app
 from recommender.datasets.layers import Data, load_data
 from recommender.errors import DataError
 from recommender.models import registry
+from recommender.models.gate import compare_rankers, held_out_workloads
 from recommender.models.training import OTHER_MACHINE_WEIGHT, TrainingSet, fit_ranker, training_set
 from recommender.progress import Reporter
-from recommender.retraining import retrain, select_outcomes
+from recommender.retraining import keep, retrain, select_outcomes
 from recommender.session import Machine
 
 
@@ -40,17 +41,28 @@ def test_train_keeps_judges_and_uses(library: Path) -> None:
     assert registry.active_name() == "shipped"
 
 
+@pytest.fixture
+def there(shipped_of_two_models: Data, machine: Machine) -> Machine:
+    """The machine that the shipped outcomes are of."""
+    hardware, pipeline = shipped_of_two_models.most_measured()
+    return replace(machine, hardware=hardware, pipeline=pipeline)
+
+
 def test_a_worse_ranker_is_found_out(
-    shipped_of_two_models: Data, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    shipped_of_two_models: Data, there: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new one learns from outcomes turned upside down, and must lose against the shipped one."""
+    """The new one learns from newer outcomes that are upside down, and must lose against the shipped one."""
     data = shipped_of_two_models
-    there = replace(machine, hardware=data.most_measured(), pipeline=data.most_used_pipeline())
     own = {m.workload for m in data.measurements}
 
     def upside_down(*arguments: object) -> TrainingSet:
         rows = training_set(*arguments)  # type: ignore[arg-type]
-        return replace(rows, y=np.nanmax(rows.y) - rows.y)
+        newer = rows.groups % 3 > 0
+        return replace(
+            rows,
+            y=np.where(newer, -np.log2(1.001 - np.exp2(-rows.y)), rows.y),
+            measured_at=np.where(newer, np.inf, rows.measured_at),
+        )
 
     monkeypatch.setattr("recommender.retraining.training_set", upside_down)
     result = retrain(data, own, there, exclude_models=[], seed=0, reporter=Reporter(0))
@@ -58,6 +70,24 @@ def test_a_worse_ranker_is_found_out(
     assert result.verdict.workloads > 5
     assert not result.verdict.is_no_worse
     assert result.card.metrics["regret_at_1"] > result.card.metrics["regret_at_1_of_the_one_before"]
+
+
+def test_what_the_ranker_in_use_remembers_does_not_count(shipped_of_two_models: Data, there: Machine) -> None:
+    """Trained again on the same outcomes, a ranker is as good as itself on kernels held out from both."""
+    data = shipped_of_two_models
+    own = {m.workload for m in data.measurements}
+    first = retrain(data, own, there, exclude_models=[], seed=0, reporter=Reporter(0))
+    keep(first, force=True)
+
+    again = retrain(data, own, there, exclude_models=[], seed=0, reporter=Reporter(0))
+
+    assert again.verdict.workloads > 5
+    assert again.verdict.old_regret == again.verdict.new_regret
+    rows = training_set(data, data.relatives(there.hardware), there.pipeline)
+    held_out = held_out_workloads(rows, own, 0)
+    remembered = compare_rankers(first.ranker, first.ranker, rows, held_out).new_regret
+    assert remembered is not None
+    assert remembered < again.verdict.new_regret
 
 
 def test_outcomes_are_selected_by_hardware_and_time(library: Path) -> None:
@@ -85,6 +115,7 @@ def test_outcomes_of_other_machines_count_less(library: Path, machine: Machine) 
         seconds=np.concatenate([rows.seconds, rows.seconds]),
         workloads=rows.workloads * 2,
         is_transfer=np.concatenate([rows.is_transfer, rows.is_transfer]),
+        measured_at=np.concatenate([rows.measured_at, rows.measured_at]),
         machines=rows.machines + ("far",) * n,
     )
     near = fit_ranker(contradicting, machine.hardware.id).predict(rows.X)

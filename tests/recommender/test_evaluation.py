@@ -1,0 +1,38 @@
+"""Rankers judged from stored outcomes: the figures that anyone can work out again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from recommender.cli import app
+from recommender.datasets.layers import Data
+from recommender.evaluation import NEAREST, evaluate, summary_json
+from recommender.models.crossval import HEDGED, leave_one_model_out
+from recommender.progress import Reporter
+
+
+def test_the_summary_is_of_the_order_that_is_measured(shipped_of_two_models: Data) -> None:
+    data = shipped_of_two_models
+    result = evaluate(data, 0, Reporter(0), summary_only=True)
+    summary = summary_json(result)
+
+    scores = leave_one_model_out(data, *data.most_measured(), rankers=(HEDGED, NEAREST))
+    own = [s for s in scores if s.ranker == HEDGED]
+    at_1, at_5 = (np.average([s.regret[i] for s in own], weights=[s.weight for s in own]) for i in (0, 2))
+    assert summary["ranker_models"] == 2
+    assert summary["ranker_kernels"] == len(own)
+    assert summary["regret_at_1"] == pytest.approx(at_1)
+    assert summary["regret_at_5"] == pytest.approx(at_5)
+    assert at_5 < at_1
+    assert {s.ranker for s in scores} < {s.ranker for s in result.novel}
+
+
+def test_outcomes_of_one_model_judge_no_ranker(library: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", "--json", "-q", "--store", str(library)])
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == {"ranker_models": 0, "ranker_kernels": 0}
