@@ -21,6 +21,11 @@ from recommender.retraining import keep, retrain, select_outcomes
 from recommender.session import Machine
 
 
+def turned_upside_down(y: np.ndarray) -> np.ndarray:
+    """What was nearly as fast as the best becomes slow, and the other way round."""
+    return np.asarray(-np.log2(1.001 - np.exp2(-y)))
+
+
 def recommender(*arguments: str | Path) -> Any:
     return CliRunner().invoke(app, [*map(str, arguments)])
 
@@ -60,7 +65,7 @@ def test_a_worse_ranker_is_found_out(
         newer = rows.groups % 3 > 0
         return replace(
             rows,
-            y=np.where(newer, -np.log2(1.001 - np.exp2(-rows.y)), rows.y),
+            y=np.where(newer, turned_upside_down(rows.y), rows.y),
             measured_at=np.where(newer, np.inf, rows.measured_at),
         )
 
@@ -110,7 +115,7 @@ def test_outcomes_of_other_machines_count_less(library: Path, machine: Machine) 
     contradicting = replace(
         rows,
         X=np.vstack([rows.X, rows.X]),
-        y=np.concatenate([rows.y, np.nanmax(rows.y) - rows.y]),
+        y=np.concatenate([rows.y, turned_upside_down(rows.y)]),
         groups=np.concatenate([rows.groups, rows.groups + n]),
         seconds=np.concatenate([rows.seconds, rows.seconds]),
         workloads=rows.workloads * 2,
