@@ -28,17 +28,19 @@ def ranker_without(
     *,
     always_train: bool = False,
 ) -> BoostedRanker:
-    """The active ranker; with excluded models one that never saw them, trained once and cached.
+    """The active ranker, or else the shipped one, if it never saw the excluded models.
 
-    A model that nothing is known of needs no leaving out, but then the shipped ranker is used: an own one
-    may have seen it elsewhere. `always_train` is for data that something else was left out of.
+    If both did, one is trained without them, once, and cached. `always_train` is for data that something
+    else was left out of.
 
     Raises:
         DataError: a ranker is damaged or of other features, or there is nothing to train on.
     """
+    for name in () if always_train else (active_name(), SHIPPED_NAME):
+        ranker, card = load_ranker(ranker_stem(name))
+        if not card.saw(exclude_models):
+            return ranker
     in_data = {use.model for use in data.kernels} & set(exclude_models)
-    if not in_data and not always_train:
-        return load_ranker(ranker_stem(SHIPPED_NAME if exclude_models else active_name()))[0]
     learned_from = sorted(
         (m.workload, m.schedule.id, m.hardware, m.outcome.median_seconds)
         for m in data.measurements

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ SHIPPED = Path(__file__).parent / "shipped" / "ranker"
 class RankerCard:
     """What a ranker was trained on and how good it was on held-out workloads.
 
-    `measured_until` is when its newest outcome was measured, in seconds since 1970; 0 in older pages.
+    `models` are those that its outcomes owe something to; None, in older pages, is unknown. `measured_until`
+    is when the newest outcome was measured, in seconds since 1970; 0 in older pages.
     """
 
     features_hash: str
@@ -30,10 +32,21 @@ class RankerCard:
     workloads: int
     objective: str
     exclude_models: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
     measured_until: float = 0.0
     trained_at: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, Json] = field(default_factory=dict)
+
+    def saw(self, models: Collection[str]) -> bool:
+        """Whether the ranker may have learned from one of these models."""
+        return bool(models) and (self.models is None or not set(models).isdisjoint(self.models))
+
+    @classmethod
+    def from_json(cls, value: dict[str, Json]) -> RankerCard:
+        """The page that `save_ranker` wrote."""
+        given = {key: tuple(value[key]) for key in ("exclude_models", "models") if value.get(key) is not None}
+        return cls(**{**value, **given})
 
 
 def ranker_files(stem: Path) -> tuple[Path, Path]:
@@ -68,9 +81,8 @@ def load_ranker(stem: Path) -> tuple[BoostedRanker, RankerCard]:
         DataError: missing, damaged, or trained on other features; both hashes are named.
     """
     try:
-        values = json.loads(ranker_files(stem)[1].read_text())
-        card = RankerCard(**{**values, "exclude_models": tuple(values["exclude_models"])})
-    except (OSError, ValueError, TypeError, KeyError) as exc:
+        card = RankerCard.from_json(json.loads(ranker_files(stem)[1].read_text()))
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise DataError(f"no ranker at {stem} ({exc}); run: recommender train") from exc
     if card.features_hash != FEATURES_HASH:
         raise DataError(

@@ -156,7 +156,7 @@ def train_ranker(
     """
     rows = training_set(data, data.relatives(hardware), pipeline, exclude_models)
     ranker = fit_ranker(rows, hardware.id, objective, seed)
-    return ranker, describe_ranker(rows, objective, exclude_models)
+    return ranker, describe_ranker(data, rows, objective, exclude_models)
 
 
 def fit_ranker(
@@ -177,9 +177,15 @@ def machine_weights(rows: TrainingSet, hardware: str) -> Vector:
 
 
 def describe_ranker(
-    rows: TrainingSet, objective: Objective = "relative-speed", exclude_models: Collection[str] = ()
+    data: Data,
+    rows: TrainingSet,
+    objective: Objective = "relative-speed",
+    exclude_models: Collection[str] = (),
 ) -> RankerCard:
-    """The page about a ranker that was trained on these rows."""
+    """The page about a ranker that was trained on these rows of the data."""
+    learned = set(rows.workloads)
+    used = (m for m in data.measurements if data.lineage.allowed(m, exclude_models))
+    models = frozenset().union(*(data.lineage.models(m) for m in used if m.workload in learned))
     return RankerCard(
         features_hash=FEATURES_HASH,
         data_digest=digest([rows.workloads, [round(float(s), 9) for s in rows.seconds if np.isfinite(s)]]),
@@ -187,6 +193,7 @@ def describe_ranker(
         workloads=len(set(rows.workloads)),
         objective=objective,
         exclude_models=tuple(sorted(exclude_models)),
+        models=tuple(sorted(models)),
         measured_until=float(rows.measured_at.max()),
         trained_at=time.strftime("%Y-%m-%d"),
         versions={

@@ -77,7 +77,7 @@ def retrain(
         ranker = fit_ranker(rows, machine.hardware.id, seed=seed)
         steps.advance("trained")
     card = replace(
-        describe_ranker(rows, exclude_models=exclude_models),
+        describe_ranker(data, rows, exclude_models=exclude_models),
         metrics={
             "held_out_kernels": verdict.workloads,
             "regret_at_1": verdict.new_regret,
