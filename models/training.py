@@ -129,7 +129,9 @@ def _rows(
     data: Data, measured: list[Measurement], key: str, donors: list[Donor], hardware: Hardware
 ) -> tuple[Matrix, Vector, Rows, Vector]:
     workload = data.workloads[key]
-    transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in transfer_candidates(workload, donors)}
+    tilings = {m.schedule.tiles for m in measured}
+    given = transfer_candidates(workload, donors, tilings)
+    transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in given}
     candidates = [
         transfers.get((m.schedule.sketch, m.schedule.decisions), Candidate(workload, m.schedule, m.policy))
         for m in measured
