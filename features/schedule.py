@@ -115,7 +115,7 @@ def lines_per_set(access: Access, inner: Nest) -> NDArray[np.float64]:
     for stride, reach in zip(strides, _reaches(access, inner), strict=True):
         own = np.maximum(reach * min(stride / _CACHE_LINE_BYTES, 1.0), 1.0)
         lines, sets = lines * own, sets * np.minimum(own, page // math.gcd(stride, page))
-    return lines / np.minimum(sets, _L1_SETS)
+    return np.asarray(lines / np.minimum(sets, _L1_SETS))
 
 
 def _memory(
