@@ -36,7 +36,7 @@ class Evaluation:
 def evaluate(data: Data, seed: int, reporter: Reporter, *, summary_only: bool = False) -> Evaluation:
     """Compare all rankers on the outcomes of the most measured hardware, leaving out one model at a time.
 
-    With `summary_only` only what `summary_json` speaks of is worked out, in a tenth of the time.
+    With `summary_only` only what `summary_json` speaks of is worked out, in a fifth of the time.
 
     Raises:
         DataError: there are no outcomes.
