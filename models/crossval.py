@@ -27,6 +27,9 @@ ALL = slice(None)
 MIN_CANDIDATES = 8
 """Kernels with fewer measured candidates say nothing about a ranking."""
 
+ONE_TREE_A_ROUND: Mapping[str, Any] = {"trees_per_round": 1, "rounds": 300, "learning_rate": 0.05}
+"""Boosting as usual: many small steps. Few large ones suit only rounds that average many trees."""
+
 RANKERS: Mapping[str, Callable[[int], Any]] = {
     "random": lambda seed: baselines.RandomRanker(seed),
     "nearest-shape": lambda seed: baselines.NearestShapeRanker(),
@@ -35,9 +38,9 @@ RANKERS: Mapping[str, Callable[[int], Any]] = {
     "forest": lambda seed: baselines.ForestRanker(seed=seed),
     "xgboost": lambda seed: BoostedRanker(seed=seed),
     "hedged": lambda seed: HedgedRanker(BoostedRanker(seed=seed)),
-    "xgboost-log-time": lambda seed: BoostedRanker("log-time", trees_per_round=1, seed=seed),
-    "xgboost-pairwise": lambda seed: BoostedRanker("pairwise", trees_per_round=1, seed=seed),
-    "xgboost-ndcg": lambda seed: BoostedRanker("ndcg", trees_per_round=1, seed=seed),
+    "xgboost-log-time": lambda seed: BoostedRanker("log-time", seed=seed, **ONE_TREE_A_ROUND),
+    "xgboost-pairwise": lambda seed: BoostedRanker("pairwise", seed=seed, **ONE_TREE_A_ROUND),
+    "xgboost-ndcg": lambda seed: BoostedRanker("ndcg", seed=seed, **ONE_TREE_A_ROUND),
 }
 
 
