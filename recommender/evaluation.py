@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from recommender.ceiling import KernelCeiling, kernel_ceilings
 from recommender.datasets.layers import Data
@@ -43,22 +44,18 @@ def evaluate(data: Data, seed: int, reporter: Reporter, *, summary_only: bool = 
     """
     hardware, pipeline = data.most_measured()
     models = len({use.model for use in data.kernels if use.pipeline == pipeline})
-    rankers = (LEARNED, HEDGED, NEAREST) if summary_only else tuple(RANKERS)
     with reporter.steps("evaluating", (1 if summary_only else 2) * models) as steps:
-        novel, everything = (
-            leave_one_model_out(
-                data,
-                hardware,
-                pipeline,
-                rankers=rankers,
-                novel_shapes=novel_shapes,
-                seed=seed,
-                on_model=steps.advance,
-            )
-            if novel_shapes or not summary_only
-            else []
-            for novel_shapes in (True, False)
+        judge = partial(
+            leave_one_model_out,
+            data,
+            hardware,
+            pipeline,
+            rankers=(LEARNED, HEDGED, NEAREST) if summary_only else tuple(RANKERS),
+            seed=seed,
+            on_model=steps.advance,
         )
+        novel = judge(novel_shapes=True)
+        everything = [] if summary_only else judge(novel_shapes=False)
     ceilings = [] if summary_only else kernel_ceilings(data, hardware, pipeline)
     return Evaluation(hardware.id, pipeline, novel, everything, ceilings)
 
