@@ -114,6 +114,9 @@ def recommend(
 def tune(
     models: Models,
     trials: Annotated[int, typer.Option(min=1, help="trials per kernel")] = 64,
+    heavy_trials: Annotated[
+        int, typer.Option(min=0, help="trials for the kernels that make up 80 % of a model's time")
+    ] = 0,
     cold: Annotated[
         bool, typer.Option("--cold", help="ignore the library: the reference that transfer is judged by")
     ] = False,
@@ -137,7 +140,7 @@ def tune(
     knowledge = None if cold else gather_knowledge(run)
     source = "tune" if cold else "warm-tune"
     with open_workspace(machine, store, source, seed) as workspace:
-        search(prepared, trials, workspace, reporter, knowledge)
+        search(prepared, trials, workspace, reporter, knowledge, heavy_trials)
 
 
 @app.command()

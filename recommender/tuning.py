@@ -8,7 +8,8 @@ another model asked for them; a search that was cut off goes on from its stored 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from recommender.datasets.records import Measurement, Search
 from recommender.errors import NothingMeasuredError
@@ -23,6 +24,11 @@ from recommender.workspace import Workspace
 WARM_SHARE = 0.25
 """The part of the trials that a warm search spends on the first of the ranking."""
 
+HEAVY_SHARE = 0.8
+"""The part of a model's time that its heavy kernels make up."""
+
+Work: TypeAlias = Sequence[tuple[PreparedModel, Kernel]]
+
 
 def tune(
     models: Sequence[PreparedModel],
@@ -30,25 +36,58 @@ def tune(
     workspace: Workspace,
     reporter: Reporter,
     knowledge: Knowledge | None = None,
+    heavy_trials: int = 0,
 ) -> int:
     """Spend `trials` on every kernel that has not had them yet. Return the number of trials spent.
 
-    With knowledge, searches start warm, and are stored as such. A kernel that the worker cannot take is
-    reported and left out.
+    Then the heavy kernels get the rest of `heavy_trials`, if that is more. With knowledge, searches start
+    warm, and are stored as such. A kernel that the worker cannot take is reported and left out.
 
     Raises:
         NothingMeasuredError: not one kernel could be searched.
     """
     for model in models:
         workspace.register(model)
-    tuner = _Tuner(trials, workspace, reporter, knowledge)
-    work = [
-        (model, kernel) for model in models for kernel in model.kernels if tuner.spent_on(kernel) < trials
-    ]
+    everything = [(model, kernel) for model in models for kernel in model.kernels]
+    spent = _tune(everything, _Tuner(trials, workspace, reporter, knowledge), reporter)
+    if heavy_trials > trials:
+        heavy = [(m, k) for m in models for k in heavy_kernels(m.kernels, _best_seconds(m, workspace))]
+        spent += _tune(heavy, _Tuner(heavy_trials, workspace, reporter, knowledge), reporter)
+    return spent
+
+
+def heavy_kernels(kernels: Sequence[Kernel], seconds: Mapping[str, float]) -> list[Kernel]:
+    """The fewest kernels that make up `HEAVY_SHARE` of the time, heaviest first.
+
+    Args:
+        kernels: the kernels of a model, with their calls.
+        seconds: of one call, by workload key; kernels without are left out.
+    """
+    time_of = {k: k.calls * seconds[k.workload.key] for k in kernels if k.workload.key in seconds}
+    heavy, left = [], HEAVY_SHARE * sum(time_of.values())
+    for kernel in sorted(time_of, key=lambda k: -time_of[k]):
+        if left <= 0:
+            break
+        heavy.append(kernel)
+        left -= time_of[kernel]
+    return heavy
+
+
+def _best_seconds(model: PreparedModel, workspace: Workspace) -> dict[str, float]:
+    kept = {k.workload.key: [m.outcome for m in workspace.kept(k.workload.key)] for k in model.kernels}
+    return {
+        key: min(o.median_seconds for o in outcomes if o.ok)
+        for key, outcomes in kept.items()
+        if any(o.ok for o in outcomes)
+    }
+
+
+def _tune(kernels: Work, tuner: _Tuner, reporter: Reporter) -> int:
+    work = [(model, kernel) for model, kernel in kernels if not tuner.is_done(kernel)]
     spent = failed = 0
     with reporter.steps("tuning", len(work)) as steps:
         for model, kernel in work:
-            if tuner.spent_on(kernel) < trials:  # another model may have asked for it meanwhile
+            if not tuner.is_done(kernel):  # another model may have asked for it meanwhile
                 try:
                     spent += tuner.search(model, kernel)
                 except WorkerFailure as exc:
@@ -69,12 +108,12 @@ class _Tuner:
         self._trials, self._workspace, self._reporter = trials, workspace, reporter
         self._knowledge = knowledge
 
-    def spent_on(self, kernel: Kernel) -> int:
-        """Trials of the finished search of a kernel; 0 when there was none of this kind."""
+    def is_done(self, kernel: Kernel) -> bool:
+        """Whether a search of this kind has spent the trials on a kernel."""
         if self._knowledge is not None:
-            return len(self._own_trials(kernel.workload.key))
+            return len(self._own_trials(kernel.workload.key)) >= self._trials
         finished = self._finished(kernel)
-        return finished.trials if finished else 0
+        return finished is not None and finished.trials >= self._trials
 
     def _finished(self, kernel: Kernel) -> Search | None:
         here, searches = self._workspace.machine.setting, self._workspace.store.searches()

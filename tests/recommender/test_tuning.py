@@ -6,13 +6,16 @@ from pathlib import Path
 
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recommender.datasets.layers import load_data
 from recommender.progress import Reporter
 from recommender.ranking import gather_knowledge
 from recommender.run import Clock, Options, Run
-from recommender.session import Machine, prepare_named
-from recommender.tuning import tune
+from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.tuning import HEAVY_SHARE, heavy_kernels, tune
+from recommender.vocabulary import Kernel, Workload
 from recommender.workspace import open_workspace
 from tests.conftest import small_convnet
 
@@ -62,3 +65,47 @@ def test_a_cold_search_knows_nothing_of_the_library(machine: Machine, library: P
         assert {m.donor for m in rows} == {None}
         finished = {s.workload for s in workspace.store.searches()}
     assert {k.workload.key for k in model.kernels} <= finished
+
+
+def test_heavy_kernels_get_more_trials_and_only_they(
+    model: PreparedModel, machine: Machine, tmp_path: Path
+) -> None:
+    with open_workspace(machine, tmp_path / "outcomes.db", "tune") as workspace:
+        tune([model], 2, workspace, Reporter(0))
+        best = {
+            k.workload.key: min(m.outcome.median_seconds for m in workspace.kept(k.workload.key))
+            for k in model.kernels
+        }
+        heavy = {k.workload.key for k in heavy_kernels(model.kernels, best)}
+        spent = tune([model], 2, workspace, Reporter(0), heavy_trials=6)
+        trials = {s.workload: s.trials for s in workspace.store.searches()}
+
+    assert 0 < len(heavy) < len(model.kernels)
+    assert spent > 0
+    assert {key for key, n in trials.items() if n == 6} == heavy
+    assert {key for key, n in trials.items() if n == 2} == set(trials) - heavy
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(1e-6, 1.0)), min_size=1, max_size=8))
+def test_the_fewest_kernels_that_make_up_the_share_are_heavy(
+    calls_and_seconds: list[tuple[int, float]],
+) -> None:
+    kernels = [
+        Kernel(str(i), Workload(str(i), ("matmul",), (4,), (4,), (), (), (), 32.0), calls)
+        for i, (calls, _) in enumerate(calls_and_seconds)
+    ]
+    seconds = {str(i): s for i, (_, s) in enumerate(calls_and_seconds)}
+
+    heavy = heavy_kernels(kernels, seconds)
+
+    times = [k.calls * seconds[k.name] for k in heavy]
+    light = [k.calls * seconds[k.name] for k in kernels if k not in heavy]
+    total = sum(times) + sum(light)
+    assert sum(times) >= HEAVY_SHARE * total * (1 - 1e-9)
+    assert sum(times[:-1]) < HEAVY_SHARE * total * (1 + 1e-9)
+    assert times == sorted(times, reverse=True)
+    assert min(times) >= max(light, default=0.0)
+
+
+def test_kernels_that_no_schedule_ran_on_are_not_heavy(model: PreparedModel) -> None:
+    assert heavy_kernels(model.kernels, {}) == []
