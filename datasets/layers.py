@@ -162,6 +162,8 @@ def load_data(*paths: Path) -> Data:
                 kernels |= {(k.model, k.workload, k.pipeline): k for k in store.kernels()}
                 workloads |= store.workloads()
                 hardware |= store.hardware()
-                searches |= {(s.workload, s.hardware, s.pipeline): s for s in store.searches()}
+                for s in store.searches():
+                    key = (s.workload, *s.setting)
+                    searches[key] = max(searches.get(key, s), s, key=lambda search: search.trials)
     rows, uses = tuple(measurements.values()), tuple(kernels.values())
     return Data(rows, uses, workloads, hardware, tuple(searches.values()), Lineage.of(rows, uses))

@@ -234,7 +234,10 @@ class Store:
         self._execute("VACUUM INTO ?", str(path))
 
     def add_all(self, other: Store) -> int:
-        """Take over what another store holds and this one does not. Return the measurements added."""
+        """Take over what another store holds and this one does not. Return the measurements added.
+
+        Of two searches of a kernel, the one with more trials stays.
+        """
         have = {(m.workload, m.schedule.id, m.hardware, m.pipeline) for m in self.measurements()}
         known = {(use.model, use.workload, use.pipeline) for use in self.kernels()}
         workloads = other.workloads()
@@ -250,9 +253,9 @@ class Store:
         ]
         for measurement in new:
             self.add(measurement)
-        finished = {(s.workload, s.hardware, s.pipeline) for s in self.searches()}
+        trials = {(s.workload, *s.setting): s.trials for s in self.searches()}
         for search in other.searches():
-            if (search.workload, search.hardware, search.pipeline) not in finished:
+            if search.trials > trials.get((search.workload, *search.setting), 0):
                 self.finish_search(search)
         return len(new)
 

@@ -57,6 +57,17 @@ def test_a_candidate_is_kept_once(tmp_path: Path) -> None:
         assert [m.outcome.seconds for m in store.measurements()] == [(5e-3,)]
 
 
+@pytest.mark.parametrize(("mine", "theirs"), [(64, 256), (256, 64)])
+def test_of_two_searches_of_a_kernel_the_longer_stays(tmp_path: Path, mine: int, theirs: int) -> None:
+    with Store(tmp_path / "mine.db") as store, Store(tmp_path / "theirs.db") as other:
+        store.finish_search(Search("w", HARDWARE.id, "p", mine, 1.0))
+        other.finish_search(Search("w", HARDWARE.id, "p", theirs, 2.0))
+
+        store.add_all(other)
+
+        assert [s.trials for s in store.searches()] == [256]
+
+
 _WRITER = """
 import sys
 from dataclasses import replace
