@@ -160,16 +160,14 @@ def _outcome_json(outcome: Outcome | None) -> Json:
     }
 
 
-def kernel_table(report: Report) -> Table:
-    """The kernels, the most expensive first."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("kernel", "calls", "fallback ms", "best ms", "speedup", "rank", "donor"):
-        text = name in ("kernel", "donor")
-        table.add_column(
-            name, justify="left" if text else "right", no_wrap=True, min_width=None if text else len(name)
-        )
-    for kernel in sorted(report.kernels, key=_kernel_seconds, reverse=True):
-        table.add_row(
+_COLUMNS = ("kernel", "calls", "fallback ms", "best ms", "speedup", "rank", "donor")
+_TEXT = ("kernel", "donor")
+
+
+def _rows(report: Report) -> list[tuple[str, ...]]:
+    """The cells of each kernel's row, the most expensive kernel first."""
+    return [
+        (
             kernel.name,
             str(kernel.calls),
             _milliseconds(kernel.fallback),
@@ -178,6 +176,20 @@ def kernel_table(report: Report) -> Table:
             str(kernel.rank or "-"),
             kernel.donor_name,
         )
+        for kernel in sorted(report.kernels, key=_kernel_seconds, reverse=True)
+    ]
+
+
+def kernel_table(report: Report) -> Table:
+    """The kernels, the most expensive first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in _COLUMNS:
+        if name in _TEXT:
+            table.add_column(name, no_wrap=True)
+        else:
+            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    for row in _rows(report):
+        table.add_row(*row)
     return table
 
 
@@ -257,16 +269,8 @@ def markdown(report: Report) -> str:
     """The report as a page for people."""
     took = f", {report.total_seconds:.0f} s" if report.stages_seconds else ""
     head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}{took}\n"
-    rows = [
-        "| kernel | calls | fallback ms | best ms | speedup | rank | donor |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for k in sorted(report.kernels, key=_kernel_seconds, reverse=True):
-        speedup = f"{k.speedup:.2f}" if k.speedup else "-"
-        rows.append(
-            f"| {k.name} | {k.calls} | {_milliseconds(k.fallback)} | {_milliseconds(k.best)} "
-            f"| {speedup} | {k.rank or '-'} | {k.donor_name} |"
-        )
+    table = [_COLUMNS, ("---",) * len(_COLUMNS), *_rows(report)]
+    rows = [f"| {' | '.join(row)} |" for row in table]
     latency = [f"    {line}" for line in latency_lines(report)]
     if report.delivered != "chosen":
         latency.append(f"    {handed_over(report)}")

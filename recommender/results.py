@@ -152,7 +152,7 @@ def _models_table(scores: Sequence[Json]) -> str:
         "(S - 1) / (S_full - 1), S = untuned / build, S_full with *tuned*: over 100, transfer beat the "
         "model's own search. *Speedup*: untuned / transferred, beside the paper's on its Xeon. *x ORT*: "
         "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training "
-        "a ranker. Each row is of one run on one machine.\n\n"
+        "a ranker. *Search*: the model's own search, its trials in brackets. Each row is of one run.\n\n"
     )
     lines = [
         "| model | machine | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT "
@@ -160,7 +160,7 @@ def _models_table(scores: Sequence[Json]) -> str:
         "|---" * (len(builds) + 10) + "|",
     ]
     for s in scores:
-        times = " | ".join(f"{1e3 * s['latencies'][b]['median_seconds']:.3g}" for b in builds)
+        times = " | ".join(_milliseconds(s["latencies"][b]["median_seconds"]) for b in builds)
         lines.append(
             f"| {s['model']} | {_machine(s)} | {s['kernels']} | {times} "
             f"| {percent_of_maximum(s, 'transferred'):.1f} | {percent_of_maximum(s, 'unmeasured'):.1f} "
@@ -169,6 +169,11 @@ def _models_table(scores: Sequence[Json]) -> str:
             f"| {s['search_seconds']:.0f} ({s['search_trials']}) |"
         )
     return head + "\n".join(lines) + "\n"
+
+
+def _milliseconds(seconds: float) -> str:
+    """Three digits, whole where they do not suffice."""
+    return f"{1e3 * seconds:.3g}" if seconds < 0.1 else f"{1e3 * seconds:.0f}"
 
 
 def _machine(score: Json) -> str:
