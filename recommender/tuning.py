@@ -74,12 +74,9 @@ def heavy_kernels(kernels: Sequence[Kernel], seconds: Mapping[str, float]) -> li
 
 
 def _best_seconds(model: PreparedModel, workspace: Workspace) -> dict[str, float]:
-    kept = {k.workload.key: [m.outcome for m in workspace.kept(k.workload.key)] for k in model.kernels}
-    return {
-        key: min(o.median_seconds for o in outcomes if o.ok)
-        for key, outcomes in kept.items()
-        if any(o.ok for o in outcomes)
-    }
+    keys = [kernel.workload.key for kernel in model.kernels]
+    ran = {key: [m.outcome.median_seconds for m in workspace.kept(key) if m.outcome.ok] for key in keys}
+    return {key: min(seconds) for key, seconds in ran.items() if seconds}
 
 
 def _tune(kernels: Work, tuner: _Tuner, reporter: Reporter) -> int:
