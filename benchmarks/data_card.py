@@ -30,7 +30,8 @@ def main() -> None:
         )
     spreads = [m.outcome.spread for m in data.measurements if len(m.outcome.seconds) > 1]
     loads = [m.outcome.load for m in data.measurements]
-    print(f"median spread {100 * median(spreads):.1f} %, median load {median(loads):.2f}")
+    unsure = sum(m.outcome.is_unsure for m in data.measurements)
+    print(f"median spread {100 * median(spreads):.1f} %, median load {median(loads):.2f}, {unsure} unsure")
     _, card = load_ranker(SHIPPED_RANKER)
     print(f"ranker: {card.rows} rows of {card.workloads} kernels, {card.objective}, {card.trained_at}")
 

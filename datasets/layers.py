@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -81,6 +81,30 @@ class Data:
                 if donor.workload.key not in covered and donor.schedule not in [d.schedule for d in own]:
                     own.append(donor)
         return [donor for key in sorted(found) for donor in found[key]]
+
+    def past_donors(
+        self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()
+    ) -> dict[str, Donor]:
+        """What measured candidates were made from, by `Donor.id`, in the library still or not.
+
+        Timed on that hardware or on its nearest relative; the rank is how many schedules of their kernel the
+        library has before them now.
+        """
+        kept: dict[str, list[float]] = defaultdict(list)
+        for donor in self.donors(hardware, pipeline, exclude_models):
+            kept[donor.workload.key].append(donor.median_seconds)
+        named = {m.donor for m in self.measurements if m.donor}
+        found: dict[str, Donor] = {}
+        for other in self.relatives(hardware):
+            for m in self.measurements:
+                is_new = m.donor_id in named and m.donor_id not in found
+                if not (is_new and m.outcome.ok and m.setting == (other.id, pipeline)):
+                    continue
+                if self.lineage.allowed(m, exclude_models):
+                    seconds, workload = m.outcome.median_seconds, self.workloads[m.workload]
+                    rank = sum(faster < seconds for faster in kept[m.workload])
+                    found[m.donor_id] = Donor(m.schedule, workload, seconds, self.lineage.models(m), rank)
+        return found
 
     def of_models(self, models: Collection[str]) -> Data:
         """Only what belongs to some models' kernels.

@@ -36,7 +36,7 @@ class Lineage:
             if m.source != "recommend":
                 givers.add(m.run)
             if m.donor:
-                parents[f"{m.workload}/{m.schedule.id}"].update(m.donor.split(","))
+                parents[m.donor_id].update(m.donor.split(","))
         models: dict[str, set[str]] = defaultdict(set)
         for use in kernels:
             models[use.workload].add(use.model)
@@ -44,7 +44,7 @@ class Lineage:
 
     def workloads(self, measurement: Measurement) -> frozenset[str]:
         """Keys of the measurement's own workload and of those that its schedule descends from."""
-        start = f"{measurement.workload}/{measurement.schedule.id}"
+        start = measurement.donor_id
         place = (start, measurement.donor)
         if place not in self._found:
             given = measurement.donor.split(",") if measurement.donor else []
@@ -74,6 +74,12 @@ class Lineage:
         if not left_out:
             return True
         return all(self.origins.get(key, frozenset()) - left_out for key in self.workloads(measurement))
+
+    def is_transfer(self, measurement: Measurement) -> bool:
+        """Whether a schedule has donors, and they would be left if its own kernel's models were left out."""
+        own = self.origins.get(measurement.workload, frozenset())
+        given = measurement.donor.split(",") if measurement.donor else []
+        return bool(given) and all(self.origins.get(key, frozenset()) - own for key in self._reachable(given))
 
 
 def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:

@@ -37,6 +37,11 @@ class Measurement:
         """Where it was measured."""
         return self.hardware, self.pipeline
 
+    @property
+    def donor_id(self) -> str:
+        """The `Donor.id` of this schedule where it is a donor itself."""
+        return f"{self.workload}/{self.schedule.id}"
+
     def measured_after(self, first: Measurement | None) -> Measurement:
         """This measurement of a candidate that was measured before: where it came from stays as it was."""
         if first is None:

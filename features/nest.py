@@ -17,6 +17,10 @@ from recommender.vocabulary import Candidate, SampledChoice, SampledLocation, Sc
 SPATIAL_LEVELS = (0, 1, 3, 5)
 REDUCTION_LEVELS = (2, 4)
 LEVELS = 6
+LOCATIONS = 3
+"""So many compute locations of a schedule are told apart."""
+NOT_SAMPLED = -3
+"""What a compute location is that the sketch does not ask for; see `SampledLocation` for the others."""
 
 Nest = NDArray[np.int64]
 
@@ -68,12 +72,9 @@ def inner_extents(nests: Nest) -> Nest:
 
 
 def scalar_decisions(candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-    """Per candidate: unroll limit, epilogue level, rfactor loop, first and second compute location.
-
-    A location that the sketch does not sample is -3, apart from -1 (inlined) and -2 (at the root).
-    """
+    """Per candidate: unroll limit, epilogue level, rfactor loop, number of locations, the first LOCATIONS."""
     cache: dict[Sketch, tuple[list[int], list[int]]] = {}
-    rows = np.full((len(candidates), 5), -3, dtype=np.float32)
+    rows = np.full((len(candidates), 4 + LOCATIONS), NOT_SAMPLED, dtype=np.float32)
     for row, candidate in enumerate(candidates):
         sketch, decisions = candidate.schedule.sketch, candidate.schedule.decisions
         if sketch not in cache:
@@ -84,7 +85,7 @@ def scalar_decisions(candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         choices, locations = cache[sketch]
         if choices:
             rows[row, 0] = sketch.samples[choices[0]].values[decisions[choices[0]]]  # type: ignore[union-attr,index]
-        rows[row, 1], rows[row, 2] = sketch.epilogue_level, sketch.rfactor_loop
-        for column, index in enumerate(locations[:2]):
-            rows[row, 3 + column] = decisions[index]
+        rows[row, 1:4] = sketch.epilogue_level, sketch.rfactor_loop, len(locations)
+        for column, index in enumerate(locations[:LOCATIONS]):
+            rows[row, 4 + column] = decisions[index]
     return rows

@@ -14,6 +14,7 @@ from recommender.vocabulary import Access, Candidate, Hardware, Workload
 _CACHE_LINE_BYTES = 64
 _VECTOR_REGISTERS = 32
 _MAX_AXES = 7
+_DEEPEST = 10
 _L1_SETS = 64
 """On x86 the sets of the first-level cache hold one page, so that a page's offset names the set."""
 
@@ -22,10 +23,8 @@ NAMES = (
     "unroll_limit",
     "epilogue_level",
     "rfactor_loop",
-    "location_first",
-    "location_second",
-    "location_is_inlined",
-    "location_is_root",
+    "locations",
+    *(f"location_depth_{place}" for place in ("first", "second", "third")),
     *(f"working_set_log2_bytes_{level}" for level in range(1, LEVELS)),
     *(f"output_tile_log2_bytes_{level}" for level in range(1, LEVELS)),
     *(f"intensity_log2_{level}" for level in range(1, LEVELS)),
@@ -71,9 +70,8 @@ def encode_schedules(workload: Workload, candidates: Sequence[Candidate], hardwa
     scalars = scalar_decisions(candidates)
     columns = [
         np.array([tiled[s.sketch] for s in schedules], dtype=np.float32),
-        *scalars.T,
-        scalars[:, 3] == -1,
-        scalars[:, 3] == -2,
+        *scalars[:, :4].T,
+        *_location_depths(workload, scalars[:, 4:]).T,
         *_memory(workload, inner, touched, hardware),
         *_registers(workload, nests, scalars[:, 0], hardware),
         *_parallelism(workload, nests, hardware),
@@ -82,6 +80,15 @@ def encode_schedules(workload: Workload, candidates: Sequence[Candidate], hardwa
         *_factors(workload, nests),
     ]
     return np.column_stack(columns).astype(np.float32)
+
+
+def _location_depths(workload: Workload, locations: Matrix) -> Matrix:
+    """How many loops a producer is computed in beyond those of the spatial axes: [candidates, LOCATIONS].
+
+    A reduction that is computed in more is computed again for each element: in layer norms a thousand times.
+    """
+    elsewhere = -_DEEPEST + locations  # inlined, at the root or not sampled: apart from all loops
+    return np.where(locations < 0, elsewhere, locations + 1 - len(workload.spatial_extents))
 
 
 def footprints(workload: Workload, inner: Nest) -> NDArray[np.float64]:

@@ -38,18 +38,21 @@ class BoostedRanker(Learner):
         depth: int = 9,
         learning_rate: float = 0.2,
         trees_per_round: int = 16,
+        bins: int = 64,
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
         """Keep the settings; see XGBoost's documentation of the parameters of those names.
 
-        `trees_per_round` is its `num_parallel_tree`. `threads` is how many train: all cores by default.
+        `trees_per_round` is its `num_parallel_tree`, `bins` its `max_bin`. `threads` is how many
+        train: all cores by default.
         """
         self.objective = objective
         self.rounds = rounds
         self.depth = depth
         self.learning_rate = learning_rate
         self.trees_per_round = trees_per_round
+        self.bins = bins
         self.seed = seed
         self.threads = threads
 
@@ -97,6 +100,7 @@ class BoostedRanker(Learner):
             "max_depth": self.depth,
             "eta": self.learning_rate,
             "num_parallel_tree": self.trees_per_round,
+            "max_bin": self.bins,
             "subsample": 0.8,
             "colsample_bytree": 0.5,
             "colsample_bynode": 0.6,

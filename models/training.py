@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 
 import numpy as np
 import xgboost
 
-from recommender.candidates import transfer_candidates
 from recommender.datasets.layers import Data
+from recommender.datasets.lineage import Lineage
 from recommender.datasets.records import Measurement
 from recommender.errors import DataError
 from recommender.features import FEATURES_HASH, encode
 from recommender.models.artefact import RankerCard
 from recommender.models.boosted import BoostedRanker, Objective
 from recommender.models.contract import Groups, Matrix, Rows, Vector
+from recommender.repair import POLICIES
 from recommender.vocabulary import Candidate, Donor, Hardware, digest
 
 OTHER_MACHINE_WEIGHT = 0.3
@@ -76,8 +77,9 @@ def training_set(
 
     A workload that was measured on several machines makes a group on each.
 
-    A candidate's donor is the one that `recommend` would name: the library without the models that
-    the workload occurs in. Measured schedules that no donor gives count as the workload's own.
+    A candidate's donor is the one that it was made from when it was measured. It counts only if it comes
+    from other models than those that the workload occurs in: what else was measured is the workload's own.
+    Times from a busy machine count only where a kernel has no others.
 
     Raises:
         DataError: nothing was measured on this hardware.
@@ -89,15 +91,9 @@ def training_set(
         here = m.hardware in by_id and m.pipeline == pipeline and m.workload in wanted
         if here and data.lineage.allowed(m, exclude_models):
             measured[m.workload, m.hardware].append(m)
-    libraries: dict[tuple[str, frozenset[str]], list[Donor]] = {}
-    parts: list[tuple[Matrix, Vector, Rows, Vector]] = []
-    keys: list[tuple[str, str]] = []
-    for key, id_ in sorted(measured):
-        left_out = data.lineage.origins.get(key, frozenset()) | set(exclude_models)
-        if (id_, left_out) not in libraries:
-            libraries[id_, left_out] = data.donors(by_id[id_], pipeline, left_out)
-        parts.append(_rows(data, measured[key, id_], key, libraries[id_, left_out], by_id[id_]))
-        keys.append((key, id_))
+    donors = {h.id: data.past_donors(h, pipeline, exclude_models) for h in hardware}
+    keys = sorted(measured)
+    parts = [_rows(data, _sure(measured[key, id_]), key, donors[id_], by_id[id_]) for key, id_ in keys]
     if not parts:
         names = ", ".join(sorted(by_id)) or "this kind of hardware"
         raise DataError(
@@ -125,21 +121,29 @@ def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
         return np.where(np.isfinite(seconds), np.log2(seconds / best[groups]), np.nan)
 
 
+def _sure(measured: list[Measurement]) -> list[Measurement]:
+    """Without times from a busy machine, which may be twice too long, unless nothing else would be left."""
+    sure = [m for m in measured if not m.outcome.is_unsure]
+    return sure if any(m.outcome.ok for m in sure) else measured
+
+
 def _rows(
-    data: Data, measured: list[Measurement], key: str, donors: list[Donor], hardware: Hardware
+    data: Data, measured: list[Measurement], key: str, donors: Mapping[str, Donor], hardware: Hardware
 ) -> tuple[Matrix, Vector, Rows, Vector]:
     workload = data.workloads[key]
-    tilings = {m.schedule.tiles for m in measured}
-    given = transfer_candidates(workload, donors, tilings)
-    transfers = {(c.schedule.sketch, c.schedule.decisions): c for c in given}
     candidates = [
-        transfers.get((m.schedule.sketch, m.schedule.decisions), Candidate(workload, m.schedule, m.policy))
-        for m in measured
+        Candidate(workload, m.schedule, m.policy, _donor(m, donors, data.lineage)) for m in measured
     ]
+    has_donor = np.array([c.donor is not None for c in candidates])
     seconds = np.array([m.outcome.median_seconds for m in measured])
-    is_transfer = np.array([c.donor is not None for c in candidates])
     measured_at = np.array([m.measured_at for m in measured])
-    return encode(workload, candidates, hardware), seconds, is_transfer, measured_at
+    return encode(workload, candidates, hardware), seconds, has_donor, measured_at
+
+
+def _donor(m: Measurement, donors: Mapping[str, Donor], lineage: Lineage) -> Donor | None:
+    """What a search made of the donors that it started from is no transfer any more."""
+    is_transfer = m.policy in POLICIES and lineage.is_transfer(m)
+    return donors.get(m.donor or "") if is_transfer else None
 
 
 def train_ranker(

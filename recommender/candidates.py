@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
-from typing import TypeAlias
 
 from recommender.repair import POLICIES, divisors, repair
 from recommender.vocabulary import (
@@ -26,20 +25,15 @@ from recommender.vocabulary import (
     Workload,
 )
 
-Tiling: TypeAlias = tuple[Tile, ...]
-"""The tile decisions of a schedule, as `Schedule.tiles` has them."""
 INLINED, AT_ROOT = -1, -2
 """Two answers to a compute location that every workload has; see `SampledLocation`."""
 
 
-def transfer_candidates(
-    workload: Workload, donors: Sequence[Donor], tilings: Container[Tiling] | None = None
-) -> list[Candidate]:
+def transfer_candidates(workload: Workload, donors: Sequence[Donor]) -> list[Candidate]:
     """Every distinct schedule that the donors give under some policy, nearest donor first.
 
     A donor needs a sketch of the same structure (the same tiling), not the same kernel class. Two
     donors that are repaired to the same decisions give one candidate, attributed to the nearer one.
-    `tilings` leaves out all candidates but those whose tile decisions are among them.
     """
     shapes = {d.workload.key: d.workload for d in donors}
     distances = {key: shape_distance(shape, workload) for key, shape in shapes.items()}
@@ -50,7 +44,7 @@ def transfer_candidates(
         sketch = matching(donor.schedule.sketch)
         if sketch is None:
             continue
-        for policy, decisions in _adapted(donor.schedule, sketch, tilings):
+        for policy, decisions in _adapted(donor.schedule, sketch):
             if (sketch, decisions) not in found:
                 schedule = Schedule(sketch, decisions)
                 found[sketch, decisions] = Candidate(workload, schedule, policy, donor)
@@ -76,14 +70,10 @@ def _matching_sketch(wanted: Sketch, sketches: Sequence[Sketch]) -> Sketch | Non
     return min(same, key=lambda s: abs(s.epilogue_level - wanted.epilogue_level), default=None)
 
 
-def _adapted(
-    donor: Schedule, sketch: Sketch, tilings: Container[Tiling] | None
-) -> Iterator[tuple[str, tuple[Decision, ...]]]:
+def _adapted(donor: Schedule, sketch: Sketch) -> Iterator[tuple[str, tuple[Decision, ...]]]:
     """Decisions of a donor for a sketch, under each policy and each choice of open locations."""
     for policy in POLICIES:
         tiles = tuple(repair(policy, t, s) for t, s in zip(donor.tiles, sketch.tiles, strict=True))
-        if tilings is not None and tiles not in tilings:
-            continue
         for locations in _locations(donor, sketch):
             yield policy, _answers(sketch, iter(tiles), _choices(donor, sketch), iter(locations))
 

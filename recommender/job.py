@@ -19,9 +19,9 @@ from recommender.harness.timing import IN_TURNS
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, gather_knowledge, rank_kernel
 from recommender.report import Report, Tried
-from recommender.run import BUSY_CORES, Choice, Clock, Options, Ranked, Run
+from recommender.run import Choice, Clock, Options, Ranked, Run
 from recommender.session import PreparedModel, lower_model, read_model, this_machine
-from recommender.vocabulary import Candidate, Outcome
+from recommender.vocabulary import BUSY_CORES, Candidate, Outcome
 from recommender.workspace import Workspace, open_workspace
 
 _EVERY_TURN = replace(IN_TURNS, loser_ratio=math.inf)

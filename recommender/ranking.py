@@ -20,7 +20,7 @@ from recommender.features import encode
 from recommender.models.active import ranker_without
 from recommender.models.boosted import BoostedRanker
 from recommender.models.hedging import hedged_places, shape_distances
-from recommender.run import BUSY_CORES, Ranked, Run
+from recommender.run import Ranked, Run
 from recommender.session import Machine
 from recommender.vocabulary import Candidate, Donor, Kernel, Outcome, Schedule, Status
 
@@ -110,7 +110,7 @@ def _has_lost(outcome: Outcome, best_seconds: float) -> bool:
     """Whether a schedule need not be measured again: it fails for good, or is slower on a quiet machine."""
     if not outcome.ok:
         return outcome.status not in (Status.TIMED_OUT, Status.OUT_OF_MEMORY)
-    return outcome.median_seconds > LOST * best_seconds and outcome.load <= BUSY_CORES
+    return outcome.median_seconds > LOST * best_seconds and not outcome.is_unsure
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:

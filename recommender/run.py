@@ -12,9 +12,6 @@ from recommender.report import Tried
 from recommender.session import Machine
 from recommender.vocabulary import Candidate, Kernel, Outcome
 
-BUSY_CORES = 0.5
-"""Work of others on so many cores makes times unsure; every measurement has its load beside it."""
-
 
 @dataclass(frozen=True)
 class Options:

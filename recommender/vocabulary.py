@@ -367,6 +367,10 @@ class Status(str, Enum):
     OUT_OF_MEMORY = "out-of-memory"
 
 
+BUSY_CORES = 0.5
+"""Work of others on more cores than these makes times unsure."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What happened to a candidate.
@@ -396,6 +400,11 @@ class Outcome:
     def ok(self) -> bool:
         """Whether the candidate built, ran and matched the reference."""
         return self.status is Status.OK
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it was timed while something else kept the machine busy."""
+        return self.ok and self.load > BUSY_CORES
 
     @cached_property
     def median_seconds(self) -> float:

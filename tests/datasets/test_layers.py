@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recommender.datasets.layers import SHIPPED, Data, load_data
-from recommender.datasets.records import KernelUse
+from recommender.datasets.records import KernelUse, Measurement
 from recommender.datasets.store import Store
 from recommender.errors import DataError
 from recommender.vocabulary import Hardware, Outcome
@@ -88,3 +88,28 @@ def test_stores_are_layered(tmp_path: Path) -> None:
 
     assert [m.workload for m in known.measurements] == ["a", "b"]
     assert known.hardware == {HARDWARE.id: HARDWARE}
+
+
+def test_what_was_transferred_keeps_its_donor_after_the_library_found_better_ones() -> None:
+    first, better = (measurement("a", inner, Outcome.of_times([s])) for inner, s in ((4, 9.0), (8, 1.0)))
+    given = replace(measurement("b", 4, Outcome.of_times([2.0])), donor=first.donor_id)
+    known = Data((first, better, given), KERNELS, WORKLOADS, {HARDWARE.id: HARDWARE})
+
+    assert first.donor_id not in [d.id for d in known.donors(HARDWARE, "p")]
+    assert [(d.id, d.median_seconds, d.rank) for d in known.past_donors(HARDWARE, "p").values()] == [
+        (first.donor_id, 9.0, 1)
+    ]
+    assert known.past_donors(HARDWARE, "p", ["m"]) == {}
+
+
+def test_past_donors_are_timed_here_or_else_on_the_nearest_relative() -> None:
+    rows = data(("a", WIDER, 2.0), ("a", NARROW, 3.0)).measurements
+    given = replace(measurement("b"), donor=rows[0].donor_id)
+    machines = {h.id: h for h in (HARDWARE, WIDER, NARROW)}
+
+    def seconds(*more: Measurement) -> list[float]:
+        known = Data((*rows, given, *more), KERNELS, WORKLOADS, machines)
+        return [d.median_seconds for d in known.past_donors(HARDWARE, "p").values()]
+
+    assert seconds() == [2.0]
+    assert seconds(*data(("a", HARDWARE, 5.0)).measurements) == [5.0]

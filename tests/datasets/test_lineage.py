@@ -85,3 +85,15 @@ def test_circles_end(links: list[tuple[int, int]]) -> None:
     lineage = Lineage.of(rows, KERNELS)
 
     assert all(lineage.workloads(row) == {"a"} for row in rows)
+
+
+def test_a_transfer_comes_from_kernels_of_other_models() -> None:
+    known = data(PARENT, CHILD, GRANDCHILD)
+    sibling = replace(timed("b", 64, 1.0), donor=f"b/{timed('b', 2, 1.0).schedule.id}")
+    orphan = replace(timed("b", 8, 1.0), donor="gone/0123")
+
+    assert known.lineage.is_transfer(CHILD)
+    assert not known.lineage.is_transfer(PARENT)  # nobody gave it
+    assert not known.lineage.is_transfer(GRANDCHILD)  # its own model's kernel did
+    assert not known.lineage.is_transfer(sibling)
+    assert not known.lineage.is_transfer(orphan)  # who knows from whom

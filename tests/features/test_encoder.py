@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.features import FEATURE_NAMES, encode, feature_groups
 from recommender.features.nest import inner_extents, loop_nests
 from recommender.features.schedule import footprints, lines_per_set
+from recommender.vocabulary import Candidate, SampledChoice, SampledLocation, Schedule, Sketch
 from tests.recommender.test_candidates import DONOR, HARDWARE, matmul
 
 
@@ -106,3 +108,20 @@ def test_encoding_is_fast() -> None:
 
     assert len(candidates) / (time.perf_counter() - start) > 5_000
     assert workload.extents == (96, 128, 64)
+
+
+def test_a_producer_inside_the_element_loop_is_told_from_one_beside_the_rows() -> None:
+    """A decision names a loop; what it costs depends on how many loops the anchor's spatial axes are."""
+    sketch = Sketch((SampledChoice((0, 16)), SampledLocation(), SampledLocation()))
+    workload = replace(matmul(4, 8, 16), sketches=(sketch,))
+
+    def depths(*locations: int) -> list[float]:
+        candidate = Candidate(workload, Schedule(sketch, (0, *locations)), "fallback")
+        X = encode(workload, [candidate], HARDWARE)
+        return [float(column(X, f"schedule.location_depth_{n}")[0]) for n in ("first", "second", "third")]
+
+    beside_rows, inside = depths(1, 0), depths(2, 0)
+    assert (beside_rows[0], inside[0]) == (0.0, 1.0)
+    inlined, root, absent = depths(-1, -2)
+    assert len({inlined, root, absent}) == 3
+    assert max(inlined, root, absent) < depths(0, 0)[0]

@@ -107,19 +107,6 @@ def test_two_donors_that_are_repaired_to_one_schedule_count_once_for_the_nearer(
     assert [c.donor for c in kept] == [DONOR]
 
 
-@given(m=st.integers(1, 96), n=st.integers(1, 96), k=st.integers(1, 96), data=st.data())
-@settings(max_examples=30, deadline=None)
-def test_some_tilings_alone_give_the_same_as_all_of_which_the_others_are_left_out(
-    m: int, n: int, k: int, data: st.DataObject
-) -> None:
-    donors = [DONOR, donor_of(matmul(96, 48, 96), 2, (6, 4, 2, 2), (1, 3, 1, 16), (24, 4), 1)]
-    everything = transfer_candidates(matmul(m, n, k), donors)
-    tilings = set(data.draw(st.lists(st.sampled_from([c.schedule.tiles for c in everything]))))
-
-    wanted = [c for c in everything if c.schedule.tiles in tilings]
-    assert transfer_candidates(matmul(m, n, k), donors, tilings) == wanted
-
-
 def test_the_first_fallback_has_whole_vectors_innermost() -> None:
     first = fallback_candidates(matmul(96, 128, 64), HARDWARE)[0]
 
