@@ -1,6 +1,6 @@
 """What else than the learned ranking should choose some of the few places that are measured?
 
-    python benchmarks/hedging.py --seed 0
+    python benchmarks/hedging.py --seed 0 [--hardware znver5-2t-ea02d49e]
 
 Trains rankers with one model left out at a time (novel shapes only, as `recommender evaluate` does), deals
 out the places of each kernel to rankers in turns, and prints the time-weighted regret, with the 95 %
@@ -37,10 +37,11 @@ _Kernel = tuple[float, Vector, dict[str, Vector]]
 """Weight, seconds of its candidates and what each ranker predicted of them."""
 
 
-def kernels(names: Sequence[str], seed: int) -> Iterator[_Kernel]:
+def kernels(names: Sequence[str], seed: int, hardware: str | None) -> Iterator[_Kernel]:
     """Every kernel of every model, ranked by rankers that never saw it."""
     data = load_data(SHIPPED)
-    for fold in make_folds(data, *data.most_measured()):
+    most, pipeline = data.most_measured()
+    for fold in make_folds(data, data.hardware[hardware or most.id], pipeline):
         rankers = {n: RANKERS[n](seed).fit(fold.train.X, fold.train.y, fold.train.groups) for n in names}
         predicted = {name: ranker.predict(fold.test.X) for name, ranker in rankers.items()}
         for group in np.unique(fold.test.groups):
@@ -63,8 +64,9 @@ def main() -> None:
     """Print a table of deals."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=0)
-    seed = parser.parse_args().seed
-    found = list(kernels(sorted({name for deal in _DEALS for name in deal}), seed))
+    parser.add_argument("--hardware", help="id of a machine in the shipped outcomes; else the most measured")
+    args = parser.parse_args()
+    found = list(kernels(sorted({name for deal in _DEALS for name in deal}), args.seed, args.hardware))
     weights = [weight for weight, _, _ in found]
     regrets = {
         deal: np.array([[metrics.capped_regret(dealt(deal, p), s, k) for k in KS] for _, s, p in found])
