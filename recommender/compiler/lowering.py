@@ -33,9 +33,29 @@ def _fast_sigmoid(x: tvm.te.Tensor) -> tvm.te.Tensor:
     return topi.divide(one, topi.add(one, topi.fast_exp(topi.negative(x))))
 
 
+def _transposed_convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """TVM computes it in NCHW only, while its neighbours have become NHWC."""
+    attrs = call.attrs
+    if attrs.data_layout != "NHWC":
+        return call.op.get_attr("FLegalize")(builder, call)
+    names = ("strides", "padding", "output_padding", "dilation")
+    strides, padding, more, dilation = ([int(n) for n in getattr(attrs, name)] for name in names)
+
+    def compute(data: tvm.te.Tensor, weight: tvm.te.Tensor) -> tvm.te.Tensor:
+        planes, groups = topi.transpose(data, (0, 3, 1, 2)), int(attrs.groups)
+        weight = topi.nn.dilate(weight, [1, 1, *dilation])
+        planes = topi.nn.group_conv2d_transpose_nchw(
+            planes, weight, strides, padding, call.ty.dtype, more, groups
+        )
+        return topi.transpose(planes, (0, 2, 3, 1))
+
+    return builder.call_te(compute, *call.args, primfunc_name_hint="conv2d_transpose")
+
+
 # Polynomials that LLVM vectorises, instead of one call into libm per element. Softmax keeps its own
 # exponential: was slower when tried with the fast one, which has not been measured again here.
-_FAST_MATH = {
+_LEGALISE = {
+    "relax.nn.conv2d_transpose": _transposed_convolution,
     "relax.exp": _unary(topi.fast_exp),
     "relax.erf": _unary(topi.fast_erf),
     "relax.tanh": _unary(topi.fast_tanh),
@@ -66,7 +86,7 @@ def lower(module: IRModule, target: Target) -> IRModule:
         transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
         transform.Normalize(),
         transform.FoldConstant(),
-        transform.LegalizeOps(_FAST_MATH),
+        transform.LegalizeOps(_LEGALISE),
         transform.AnnotateTIROpPattern(),
         transform.FoldConstant(),
         transform.DeadCodeElimination(),
@@ -76,12 +96,33 @@ def lower(module: IRModule, target: Target) -> IRModule:
     ]
     try:
         with target, tvm.transform.PassContext(opt_level=3):
-            return tvm.transform.Sequential(passes)(module)
+            lowered = tvm.transform.Sequential(passes)(module)
     except (tvm.error.InternalError, ValueError, TypeError, RuntimeError) as exc:
         lines = [line for line in str(exc).splitlines() if line.strip()]
         raise ModelError(
             f"TVM could not lower the model: {lines[-1] if lines else exc}; try another opset"
         ) from exc
+    if left := _not_lowered(lowered):
+        raise ModelError(
+            f"TVM has no kernel for {', '.join(left)} with the attributes that this model has; "
+            "rewrite the model without"
+        )
+    return lowered
+
+
+def _not_lowered(module: IRModule) -> list[str]:
+    """Operators that TVM has kernels for, but not for the way in which this model uses them."""
+    names: set[str] = set()
+
+    def visit(expr: relax.Expr) -> None:
+        is_call = isinstance(expr, relax.Call) and isinstance(expr.op, tvm.ir.Op)
+        if is_call and expr.op.get_attr("FLegalize") is not None:
+            names.add(expr.op.name.removeprefix("relax."))
+
+    for function in module.functions.values():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, visit)
+    return sorted(names)
 
 
 def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:

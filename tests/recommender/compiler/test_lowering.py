@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import tvm
 from onnx import helper
 
+from recommender.compiler import lowering
+from recommender.compiler.hardware import target_from_json
+from recommender.errors import ModelError
 from recommender.session import Machine, PreparedModel, prepare_named
 from tests.conftest import model_of, weight
 
@@ -60,3 +66,37 @@ def test_zoo_models_have_transposes_at_their_edges_only(name: str, machine: Mach
 
     transposes = [k for k in kernels if "T_transpose" in k.workload.operators]
     assert sum(k.calls for k in transposes) <= 2
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"strides": [2, 2]}, {"strides": [2, 2], "output_padding": [1, 1], "group": 2}, {"dilations": [2, 2]}],
+    ids=["upsampling", "groups", "dilated"],
+)
+def test_transposed_convolutions_compute_what_onnx_runtime_computes(
+    attributes: dict[str, Any], tmp_path: Path, machine: Machine
+) -> None:
+    """Decoders of segmentation models: TVM has them in NCHW only, among neighbours that are NHWC here."""
+    up = helper.make_node("ConvTranspose", ["a", "u"], ["b"], kernel_shape=[2, 2], **attributes)
+    rng = np.random.default_rng(0)
+    filters = rng.random((8, 8 // attributes.get("group", 1), 2, 2), np.float32)
+    model, x = convolution_then(up, u=filters), rng.random((1, 4, 8, 8), np.float32)
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+
+    found = prepared(model, tmp_path, machine)
+
+    built = tvm.compile(found.lowered, target_from_json(machine.target))
+    vm = tvm.relax.VirtualMachine(built, tvm.cpu())
+    np.testing.assert_allclose(vm["main"](tvm.runtime.tensor(x)).numpy(), expected, rtol=1e-4, atol=1e-4)
+    assert any("conv2d_transpose" in k.name for k in found.kernels)
+
+
+def test_an_operator_without_a_kernel_is_named_before_anything_is_measured(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(lowering._LEGALISE, "relax.nn.conv2d_transpose")  # as TVM is by itself
+    up = helper.make_node("ConvTranspose", ["a", "u"], ["b"], kernel_shape=[2, 2], strides=[2, 2])
+    model = convolution_then(up, u=np.ones((8, 8, 2, 2), np.float32))
+
+    with pytest.raises(ModelError, match=r"no kernel for nn\.conv2d_transpose"):
+        prepared(model, tmp_path, machine)
