@@ -171,7 +171,8 @@ def _better(latencies: Mapping[str, Latency]) -> str:
         worst = latencies["chosen"].difference
         raise VerificationError(
             f"the compiled model differs from ONNX Runtime by {worst:.1e} of its largest output "
-            f"(allowed are {TOLERANCE:.0e}); its weights may be badly scaled, else it is a mistake of ours"
+            f"(allowed are {TOLERANCE:.0e}); if you gave --no-measure, leave it out, and each kernel is "
+            "checked; else the weights may be badly scaled, or it is a mistake of ours"
         )
     return min(right, key=lambda name: (right[name].median_seconds, name))
 

@@ -16,7 +16,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from recommender.compiler.sketches import DesignSpace
-from recommender.compiler.workloads import describe_workload
+from recommender.compiler.workloads import describe_workload, has_schedule
 from recommender.errors import ModelError
 from recommender.vocabulary import Kernel
 
@@ -126,13 +126,15 @@ def _not_lowered(module: IRModule) -> list[str]:
 
 
 def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
-    """The distinct kernels of a lowered module, with how often each is called.
+    """The distinct kernels of a lowered module that have a schedule, with how often each is called.
 
     Raises:
-        ModelError: the model has no kernel at all.
+        ModelError: the model has no such kernel at all.
     """
     found: dict[str, LoweredKernel] = {}
     for task in ms.relax_integration.extract_tasks(lowered, target):
+        if not has_schedule(task.dispatched[0]):
+            continue
         space = DesignSpace.of(task.dispatched[0], target)
         workload = describe_workload(space.module, space.sketches)
         calls = int(task.weight)
@@ -140,5 +142,7 @@ def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
             calls += found[workload.key].kernel.calls
         found[workload.key] = LoweredKernel(Kernel(str(task.task_name), workload, calls), space)
     if not found:
-        raise ModelError("the model has no kernels: all is constant, and nothing to speed up")
+        raise ModelError(
+            "the model has no kernels that schedules could speed up: it is constant, or sorts and scatters"
+        )
     return list(found.values())

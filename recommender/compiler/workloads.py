@@ -71,6 +71,12 @@ def _is_script_call(node: ast.Call, name: str) -> bool:
     return isinstance(node.func, ast.Attribute) and node.func.attr == name
 
 
+def has_schedule(module: IRModule) -> bool:
+    """Whether `main` has loops to schedule. TVM writes scatters and sorts out as one opaque block."""
+    body = module["main"].body
+    return isinstance(body, tvm.s_tir.SBlockRealize) and str(body.block.name_hint) == "root"
+
+
 def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Workload:
     """Describe the only function of a lowered module, `main`, whose shapes are static."""
     schedule = TirSchedule(module)

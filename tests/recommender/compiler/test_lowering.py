@@ -100,3 +100,21 @@ def test_an_operator_without_a_kernel_is_named_before_anything_is_measured(
 
     with pytest.raises(ModelError, match=r"no kernel for nn\.conv2d_transpose"):
         prepared(model, tmp_path, machine)
+
+
+def test_a_kernel_that_tvm_writes_out_is_left_as_it_is(tmp_path: Path, machine: Machine) -> None:
+    """Scatters and sorts are one opaque block: there is nothing to schedule, and the rest goes on."""
+    scatter = helper.make_node("ScatterElements", ["a", "i", "u"], ["b"], axis=1)
+    index, update = np.zeros((1, 1, 8, 8), np.int64), np.ones((1, 1, 8, 8), np.float32)
+
+    kernels = prepared(convolution_then(scatter, i=index, u=update), tmp_path, machine).kernels
+
+    assert sum("conv2d" in k.name for k in kernels) == 2
+    assert not any("scatter" in k.name for k in kernels)
+
+
+def test_a_model_of_nothing_to_schedule_is_refused(tmp_path: Path, machine: Machine) -> None:
+    same = model_of([helper.make_node("Identity", ["x"], ["y"])], {"x": [1, 4]}, "y", [])
+
+    with pytest.raises(ModelError, match="no kernels that schedules could speed up"):
+        prepared(same, tmp_path, machine)
