@@ -100,8 +100,8 @@ class Data:
                 is_new = m.donor_id in named and m.donor_id not in found
                 if not (is_new and m.outcome.ok and m.setting == (other.id, pipeline)):
                     continue
-                if self.lineage.allowed(m, exclude_models):
-                    seconds, workload = m.outcome.median_seconds, self.workloads[m.workload]
+                workload, seconds = self.workloads.get(m.workload), m.outcome.median_seconds
+                if workload and self.lineage.allowed(m, exclude_models):
                     rank = sum(faster < seconds for faster in kept[m.workload])
                     found[m.donor_id] = Donor(m.schedule, workload, seconds, self.lineage.models(m), rank)
         return found
