@@ -93,15 +93,18 @@ class Data:
         kept: dict[str, list[float]] = defaultdict(list)
         for donor in self.donors(hardware, pipeline, exclude_models):
             kept[donor.workload.key].append(donor.median_seconds)
-        named = {m.donor for m in self.measurements if m.donor}
+        named = {m.donor for m in self.measurements}
+        sources = [
+            m
+            for m in self.measurements
+            if m.donor_id in named and m.outcome.ok and m.workload in self.workloads
+            if self.lineage.allowed(m, exclude_models)
+        ]
         found: dict[str, Donor] = {}
-        for other in self.relatives(hardware):
-            for m in self.measurements:
-                is_new = m.donor_id in named and m.donor_id not in found
-                if not (is_new and m.outcome.ok and m.setting == (other.id, pipeline)):
-                    continue
-                workload, seconds = self.workloads.get(m.workload), m.outcome.median_seconds
-                if workload and self.lineage.allowed(m, exclude_models):
+        for other in reversed(self.relatives(hardware)):  # the nearest last: it has the last word
+            for m in sources:
+                if m.setting == (other.id, pipeline):
+                    seconds, workload = m.outcome.median_seconds, self.workloads[m.workload]
                     rank = sum(faster < seconds for faster in kept[m.workload])
                     found[m.donor_id] = Donor(m.schedule, workload, seconds, self.lineage.models(m), rank)
         return found

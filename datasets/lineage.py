@@ -35,8 +35,8 @@ class Lineage:
         for m in measurements:
             if m.source != "recommend":
                 givers.add(m.run)
-            if m.donor:
-                parents[m.donor_id].update(m.donor.split(","))
+            if m.donors:
+                parents[m.donor_id].update(m.donors)
         models: dict[str, set[str]] = defaultdict(set)
         for use in kernels:
             models[use.workload].add(use.model)
@@ -47,8 +47,7 @@ class Lineage:
         start = measurement.donor_id
         place = (start, measurement.donor)
         if place not in self._found:
-            given = measurement.donor.split(",") if measurement.donor else []
-            self._found[place] = self._reachable([start, *given])
+            self._found[place] = self._reachable([start, *measurement.donors])
         return self._found[place]
 
     def _reachable(self, waiting: list[str]) -> frozenset[str]:
@@ -78,8 +77,8 @@ class Lineage:
     def is_transfer(self, measurement: Measurement) -> bool:
         """Whether a schedule has donors, and they would be left if its own kernel's models were left out."""
         own = self.origins.get(measurement.workload, frozenset())
-        given = measurement.donor.split(",") if measurement.donor else []
-        return bool(given) and all(self.origins.get(key, frozenset()) - own for key in self._reachable(given))
+        line = self._reachable([*measurement.donors])
+        return bool(line) and all(self.origins.get(key, frozenset()) - own for key in line)
 
 
 def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:

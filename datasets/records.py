@@ -38,6 +38,11 @@ class Measurement:
         return self.hardware, self.pipeline
 
     @property
+    def donors(self) -> tuple[str, ...]:
+        """The `Donor.id` of each library schedule that it descends from."""
+        return tuple(self.donor.split(",")) if self.donor else ()
+
+    @property
     def donor_id(self) -> str:
         """The `Donor.id` of this schedule where it is a donor itself."""
         return f"{self.workload}/{self.schedule.id}"

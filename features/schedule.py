@@ -14,7 +14,6 @@ from recommender.vocabulary import Access, Candidate, Hardware, Workload
 _CACHE_LINE_BYTES = 64
 _VECTOR_REGISTERS = 32
 _MAX_AXES = 7
-_DEEPEST = 10
 _L1_SETS = 64
 """On x86 the sets of the first-level cache hold one page, so that a page's offset names the set."""
 
@@ -87,7 +86,7 @@ def _location_depths(workload: Workload, locations: Matrix) -> Matrix:
 
     A reduction that is computed in more is computed again for each element: in layer norms a thousand times.
     """
-    elsewhere = -_DEEPEST + locations  # inlined, at the root or not sampled: apart from all loops
+    elsewhere = locations - 10  # inlined, at the root or not sampled: below what any loop gives
     return np.where(locations < 0, elsewhere, locations + 1 - len(workload.spatial_extents))
 
 

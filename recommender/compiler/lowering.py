@@ -52,8 +52,8 @@ def _transposed_convolution(builder: relax.BlockBuilder, call: relax.Call) -> re
     return builder.call_te(compute, *call.args, primfunc_name_hint="conv2d_transpose")
 
 
-# Polynomials that LLVM vectorises, instead of one call into libm per element. Softmax keeps its own
-# exponential: was slower when tried with the fast one, which has not been measured again here.
+# Besides the first: polynomials that LLVM vectorises, instead of one call into libm per element. Softmax
+# keeps its own exponential: was slower when tried with the fast one, which has not been measured again here.
 _LEGALISE = {
     "relax.nn.conv2d_transpose": _transposed_convolution,
     "relax.exp": _unary(topi.fast_exp),
