@@ -23,7 +23,7 @@ def _column(X: Matrix, name: str, missing: float) -> Vector:
 
 
 class RandomRanker(BaseEstimator):  # type: ignore[misc]
-    """Any order, the same for the same seed and number of rows."""
+    """Any order, the same for the same seed and number of rows. `crossval.judged` judges it by all orders."""
 
     def __init__(self, seed: int = 0) -> None:
         """Keep the seed."""

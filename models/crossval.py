@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recommender.datasets.layers import Data
 from recommender.models import baselines, metrics
 from recommender.models.boosted import BoostedRanker
+from recommender.models.contract import Matrix, Vector
 from recommender.models.hedging import HedgedRanker
 from recommender.models.training import TrainingSet, training_set
 from recommender.vocabulary import Hardware
@@ -49,7 +50,7 @@ LEARNED, HEDGED = "xgboost", "hedged"
 
 
 @dataclass(frozen=True)
-class KernelScore:
+class KernelScore(metrics.Quality):
     """How one ranker did on one kernel of one left-out model. `weight` is best seconds times calls."""
 
     ranker: str
@@ -57,11 +58,6 @@ class KernelScore:
     workload: str
     weight: float
     candidates: int
-    regret: tuple[float, ...]
-    invalid: tuple[float, ...]
-    recall: tuple[float, ...]
-    ndcg: float
-    pairwise: float
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,6 @@ def score_trained(
 def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDArray[np.intp]) -> KernelScore:
     mask = fold.test.groups == group
     seconds = fold.test.seconds[mask]
-    predicted = ranker.predict(fold.test.X[mask][:, columns])
     key = fold.test.workloads[group]
     return KernelScore(
         ranker=name,
@@ -137,12 +132,15 @@ def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDAr
         workload=key,
         weight=float(np.min(seconds)) * fold.calls[key],
         candidates=len(seconds),
-        regret=tuple(metrics.capped_regret(predicted, seconds, k) for k in KS),
-        invalid=tuple(metrics.invalid_share(predicted, seconds, k) for k in KS),
-        recall=tuple(metrics.recall(predicted, seconds, k) for k in KS),
-        ndcg=metrics.ndcg(predicted, seconds, 10),
-        pairwise=metrics.pairwise_accuracy(predicted, seconds),
+        **vars(judged(ranker, fold.test.X[mask][:, columns], seconds, KS)),
     )
+
+
+def judged(ranker: Any, X: Matrix, seconds: Vector, ks: Sequence[int]) -> metrics.Quality:
+    """How good a trained ranker is on one workload's candidates; chance is judged by all orders, not one."""
+    if isinstance(ranker, baselines.RandomRanker):
+        return metrics.chance_quality(seconds, ks)
+    return metrics.quality(ranker.predict(X), seconds, ks)
 
 
 def leave_one_model_out(

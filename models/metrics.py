@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 WORST_REGRET = 63.0
+NDCG_PLACES = 10
 
 
 def order(scores: Numbers) -> NDArray[np.int64]:
@@ -49,10 +51,18 @@ def recall(scores: Numbers, seconds: Numbers, k: int) -> float:
 
 def ndcg(scores: Numbers, seconds: Numbers, k: int) -> float:
     """Normalised discounted cumulative gain; a candidate's gain is best seconds over its seconds."""
-    gain = np.where(np.isfinite(seconds), np.min(seconds) / seconds, 0.0)
-    discount = 1 / np.log2(np.arange(2, 2 + min(k, len(seconds))))
+    gain = _gain(seconds)
+    discount = _discount(min(k, len(seconds)))
     ideal = np.sort(gain)[::-1][: len(discount)] @ discount
     return float(gain[order(scores)[: len(discount)]] @ discount / ideal)
+
+
+def _gain(seconds: Numbers) -> Numbers:
+    return np.where(np.isfinite(seconds), np.min(seconds) / seconds, 0.0)
+
+
+def _discount(places: int) -> Numbers:
+    return 1 / np.log2(np.arange(2, 2 + places))
 
 
 def pairwise_accuracy(scores: Numbers, seconds: Numbers) -> float:
@@ -65,6 +75,50 @@ def pairwise_accuracy(scores: Numbers, seconds: Numbers) -> float:
     if not judged.any():
         return 1.0
     return float(np.mean(np.sign(scores[a] - scores[b])[judged] == truth[judged]))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a ranking of one workload's candidates is: for each k asked, and over all."""
+
+    regret: tuple[float, ...]
+    invalid: tuple[float, ...]
+    recall: tuple[float, ...]
+    ndcg: float
+    pairwise: float
+
+
+def quality(scores: Numbers, seconds: Numbers, ks: Sequence[int]) -> Quality:
+    """All metrics of a ranking; regret is capped."""
+    return Quality(
+        regret=tuple(capped_regret(scores, seconds, k) for k in ks),
+        invalid=tuple(invalid_share(scores, seconds, k) for k in ks),
+        recall=tuple(recall(scores, seconds, k) for k in ks),
+        ndcg=ndcg(scores, seconds, NDCG_PLACES),
+        pairwise=pairwise_accuracy(scores, seconds),
+    )
+
+
+def chance_quality(seconds: Numbers, ks: Sequence[int]) -> Quality:
+    """The mean of each metric over all orders of the candidates: what choosing blindly gives."""
+    n = len(seconds)
+    gain = _gain(seconds)
+    discount = _discount(min(NDCG_PLACES, n))
+    return Quality(
+        regret=tuple(_chance_regret(seconds, min(k, n)) for k in ks),
+        invalid=(float(np.mean(~np.isfinite(seconds))),) * len(ks),
+        recall=tuple(min(k, n) / n for k in ks),
+        ndcg=float(np.mean(gain) * discount.sum() / (np.sort(gain)[::-1][: len(discount)] @ discount)),
+        pairwise=0.5,
+    )
+
+
+def _chance_regret(seconds: Numbers, k: int) -> float:
+    """Of C(n, k) equally likely choices, C(n - 1 - i, k - 1) have the i-th fastest as their best."""
+    n = len(seconds)
+    regrets = np.minimum(np.sort(seconds) / np.min(seconds) - 1, WORST_REGRET)
+    choices = np.array([float(math.comb(n - 1 - i, k - 1)) for i in range(n)])
+    return float(choices @ regrets) / math.comb(n, k)
 
 
 def bootstrap_interval(

@@ -8,7 +8,7 @@ import numpy as np
 
 from recommender.models import metrics
 from recommender.models.contract import Vector
-from recommender.models.crossval import HEDGED, KS, RANKERS, Fold, KernelScore, score_fold
+from recommender.models.crossval import HEDGED, KS, RANKERS, Fold, KernelScore, judged, score_fold
 from recommender.studies.common import ranker_of, said
 from recommender.studies.table import Plot, Study, StudyInput, regret_row
 from recommender.vocabulary import Json
@@ -89,7 +89,7 @@ def _frontier(name: str, seed: int, fold: Fold) -> tuple[Vector, Vector]:
     regrets, weights = [], []
     for group in np.unique(fold.test.groups):
         mask = fold.test.groups == group
-        seconds, predicted = fold.test.seconds[mask], ranker.predict(fold.test.X[mask])
-        regrets.append([metrics.capped_regret(predicted, seconds, k) for k in _BUDGETS])
+        seconds = fold.test.seconds[mask]
+        regrets.append(judged(ranker, fold.test.X[mask], seconds, _BUDGETS).regret)
         weights.append(float(np.min(seconds)) * fold.calls[fold.test.workloads[group]])
     return np.array(regrets), np.array(weights)

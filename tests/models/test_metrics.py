@@ -1,10 +1,11 @@
 """Metrics on rankings whose value is known."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.models import metrics
@@ -39,6 +40,21 @@ def test_regret_falls_with_k_to_nothing(ranking: tuple[np.ndarray, np.ndarray]) 
 
     assert regrets == sorted(regrets, reverse=True)
     assert regrets[-1] == 0
+
+
+@settings(max_examples=25)
+@given(st.lists(st.floats(0.1, 10) | st.just(math.inf), min_size=1, max_size=4), st.integers(1, 6))
+def test_chance_is_the_mean_over_all_orders(others: list[float], k: int) -> None:
+    seconds = np.array([0.05, *others])  # something ran
+    orders = [np.array(order) for order in itertools.permutations(range(len(seconds)))]
+    each = [metrics.quality(order, seconds, [k]) for order in orders]
+    chance = metrics.chance_quality(seconds, [k])
+
+    for name in ("regret", "invalid", "recall"):
+        assert getattr(chance, name) == pytest.approx(np.mean([getattr(q, name) for q in each], axis=0))
+    assert chance.ndcg == pytest.approx(np.mean([q.ndcg for q in each]))
+    if len(set(seconds)) == len(seconds):
+        assert chance.pairwise == pytest.approx(np.mean([q.pairwise for q in each]))
 
 
 def test_an_interval_holds_the_mean_and_repeats() -> None:

@@ -34,12 +34,12 @@ def test_a_study_finds_something_and_draws_it(
 
 
 def test_the_ranker_beats_chance_and_more_tries_never_hurt() -> None:
-    # Of two models one is learned from, and two of 31 kernels decide the first pick; three give 107 kernels.
+    # Of two models one is learned from, and two of 31 kernels decide the first pick; three give 88 kernels.
     data = load_data(SHIPPED).of_models(["resnet18", "mobilenet_v2", "googlenet"])
     rows = run_study("k", StudyInput(data)).rows
     curve = {name: [r["regret %"] for r in rows if r["ranker"] == name] for name in ("hedged", "random")}
 
-    assert all(own < chance for own, chance in zip(curve["hedged"][:5], curve["random"][:5], strict=True))
+    assert all(own < chance for own, chance in zip(curve["hedged"], curve["random"], strict=True))
     assert curve["hedged"] == sorted(curve["hedged"], reverse=True)
 
 
