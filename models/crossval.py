@@ -49,7 +49,7 @@ LEARNED, HEDGED = "xgboost", "hedged"
 """The ranker that ships, and the order of its candidates in which `recommend` measures them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KernelScore(metrics.Quality):
     """How one ranker did on one kernel of one left-out model. `weight` is best seconds times calls."""
 

@@ -106,7 +106,18 @@ def test_a_goal_knows_on_which_side_of_its_limit_it_is_met() -> None:
 def test_every_figure_has_its_plot(tmp_path: Path) -> None:
     per_k = tuple(0.1 / k for k in KS)
     scores = [
-        KernelScore(ranker, "a", "x", 1.0, 9, per_k, (0.0,) * 4, per_k, 0.9, 0.8)
+        KernelScore(
+            ranker=ranker,
+            model="a",
+            workload="x",
+            weight=1.0,
+            candidates=9,
+            regret=per_k,
+            invalid=(0.0,) * 4,
+            recall=per_k,
+            ndcg=0.9,
+            pairwise=0.8,
+        )
         for ranker in ("random", "xgboost")
     ]
     ceilings = [KernelCeiling("x", "matmul", 1, 1.0, 1.0)]
