@@ -36,7 +36,14 @@ Json: TypeAlias = Any
 
 def digest(value: Json, length: int = 16) -> str:
     """Hex digest of a JSON value that does not depend on key order, process or platform."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _hash_of(_canonical(value), length)
+
+
+def _canonical(value: Json) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _hash_of(text: str, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
@@ -169,6 +176,11 @@ class Sketch:
             self.rfactor_loop,
             self.steps,
         ]
+
+    @cached_property
+    def canonical(self) -> str:
+        """Its JSON as text: thousands of schedules of one sketch need it for their ids."""
+        return _canonical(self.to_json())
 
     @classmethod
     def from_json(cls, value: Sequence[Json]) -> Sketch:
@@ -307,8 +319,8 @@ class Schedule:
 
     @cached_property
     def id(self) -> str:
-        """Key of this schedule in stores: equal structure and decisions give equal ids."""
-        return digest([self.sketch.to_json(), self.decisions])
+        """Key of this schedule in stores: `digest` of sketch and decisions, equal where they are equal."""
+        return _hash_of(f"[{self.sketch.canonical},{_canonical(self.decisions)}]")
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:

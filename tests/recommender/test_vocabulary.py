@@ -29,6 +29,12 @@ def test_schedule_survives_json() -> None:
     assert Schedule.from_json(*json.loads(text)) == schedule
 
 
+def test_a_schedule_is_known_by_the_digest_of_its_json() -> None:
+    schedule = Schedule(SKETCH, ((2, 3, 1, 4), 1, -2))
+
+    assert schedule.id == digest([schedule.sketch.to_json(), schedule.decisions])
+
+
 @pytest.mark.parametrize(
     "decisions",
     [((2, 3, 1, 4), 1), ((2, 3, 1, 5), 1, 0), ((24,), 1, 0), (1, 1, 0), ((2, 3, 1, 4), (1,), 0)],
