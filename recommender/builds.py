@@ -52,8 +52,9 @@ def compare_builds(
     *,
     budget_seconds: float,
     time_reference: bool,
+    until_clear: bool = False,
 ) -> dict[str, Latency]:
-    """Outputs and latencies of builds, of ONNX Runtime too if asked; without a budget, outputs only.
+    """Outputs and latencies of builds, of ONNX Runtime too if asked; see `compare_models`.
 
     Raises:
         VerificationError: a build cannot be run.
@@ -72,6 +73,7 @@ def compare_builds(
                 threads=run.machine.threads,
                 budget_seconds=budget_seconds,
                 time_reference=time_reference,
+                until_clear=until_clear,
             )
         except WorkerFailure as exc:
             raise VerificationError(

@@ -134,6 +134,7 @@ def deliver(
             run,
             budget_seconds=_BUDGET_SECONDS if run.options.measure else 0.0,
             time_reference="ort" in run.options.baselines,
+            until_clear=not run.options.baselines,
         )
         delivered = _better(latencies)
         run.clock.lap("verify")

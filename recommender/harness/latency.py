@@ -61,10 +61,12 @@ def compare_models(
     threads: int,
     budget_seconds: float,
     time_reference: bool,
+    until_clear: bool = False,
 ) -> dict[str, Latency]:
     """Run compiled models and ONNX Runtime on the same inputs; time them in turns (A B A B ...).
 
-    Without a budget nothing is timed. ONNX Runtime appears under the name "ort" if it is to be timed.
+    Without a budget nothing is timed, and of the budget no more is used than it takes to tell which is the
+    fastest if `until_clear`. ONNX Runtime appears under the name "ort" if it is to be timed.
 
     Raises:
         WorkerFailure: ONNX Runtime cannot run the model, or a build died while it was timed.
@@ -87,7 +89,7 @@ def compare_models(
         if time_reference:
             clients[REFERENCE] = reference
         able = {name: client for name, client in clients.items() if differences[name] < math.inf}
-        seconds = _take_turns(able, budget_seconds) if budget_seconds else {}
+        seconds = _take_turns(able, budget_seconds, until_clear) if budget_seconds else {}
         return {name: Latency(tuple(seconds.get(name, ())), differences[name]) for name in clients}
 
 
@@ -130,7 +132,9 @@ def worst_difference(outputs: Sequence[Array], expected: Sequence[Array]) -> flo
     return worst
 
 
-def _take_turns(clients: Mapping[str, WorkerClient], budget_seconds: float) -> dict[str, list[float]]:
+def _take_turns(
+    clients: Mapping[str, WorkerClient], budget_seconds: float, until_clear: bool
+) -> dict[str, list[float]]:
     """Each turn fills about `_TURN_SECONDS`; as many rounds as the budget allows, but a few at least.
 
     A model that takes seconds is run twice and takes no turns: the budget is for those that are close.
@@ -143,10 +147,30 @@ def _take_turns(clients: Mapping[str, WorkerClient], budget_seconds: float) -> d
     if not first:
         return seconds
     round_seconds = sum((counts[name] + 1) * first[name] + _SETTLE_SECONDS for name in first)
-    for _ in range(max(_LEAST_ROUNDS, int(budget_seconds / round_seconds))):
-        for name in first:
-            seconds[name] += _time(clients[name], counts[name])
+    turns: list[list[float]] = []
+    while len(turns) < max(_LEAST_ROUNDS, int(budget_seconds / round_seconds)):
+        if until_clear and is_clear(turns):
+            break
+        times = {name: _time(clients[name], counts[name]) for name in first}
+        for name, own in times.items():
+            seconds[name] += own
+        turns.append([median(own) for own in times.values()])
     return seconds
+
+
+def is_clear(turns: Sequence[Sequence[float]]) -> bool:
+    """Whether rounds, each with one time of every model, tell which of the models is the fastest.
+
+    It must have won every round, and the mean log of its ratio to each other be three standard errors
+    below 0.
+    """
+    if len(turns) < _LEAST_ROUNDS:
+        return False
+    logs = np.log(np.array(turns))
+    winner = int(np.argmin(logs.mean(axis=0)))
+    ratios = logs[:, [winner]] - np.delete(logs, winner, axis=1)
+    errors = ratios.std(axis=0, ddof=1) / np.sqrt(len(turns))
+    return bool(np.all(ratios < 0) and np.all(ratios.mean(axis=0) + 3 * errors < 0))
 
 
 def _time(client: WorkerClient, count: int) -> list[float]:
