@@ -71,6 +71,23 @@ def inner_extents(nests: Nest) -> Nest:
     return np.cumprod(nests[:, :, ::-1], axis=2)[:, :, ::-1]
 
 
+def innermost_loops(nests: Nest, n_spatial: int) -> tuple[Nest, Nest]:
+    """The innermost loop with more than one step: its axis and its extent, [candidates] each.
+
+    Where no loop has more, any axis and 1.
+    """
+    spatial, reduction = range(n_spatial), range(n_spatial, nests.shape[1])
+    order = [
+        (axis, level)
+        for level in reversed(range(LEVELS))
+        for axis in reversed(spatial if level in SPATIAL_LEVELS else reduction)
+    ]
+    axes, levels = np.array(order).T
+    extents = nests[:, axes, levels]
+    first = np.argmax(extents > 1, axis=1)
+    return axes[first], np.take_along_axis(extents, first[:, None], axis=1)[:, 0]
+
+
 def scalar_decisions(candidates: Sequence[Candidate]) -> NDArray[np.float32]:
     """Per candidate: unroll limit, epilogue level, rfactor loop, number of locations, the first LOCATIONS."""
     cache: dict[Sketch, tuple[list[int], list[int]]] = {}

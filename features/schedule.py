@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.features.nest import LEVELS, Nest, inner_extents, is_tiled, loop_nests, scalar_decisions
+from recommender.features.nest import (
+    LEVELS,
+    Nest,
+    inner_extents,
+    innermost_loops,
+    is_tiled,
+    loop_nests,
+    scalar_decisions,
+)
 from recommender.vocabulary import Access, Candidate, Hardware, Workload
 
 _CACHE_LINE_BYTES = 64
@@ -35,12 +43,15 @@ NAMES = (
     "inner_vector_registers",
     "inner_vector_waste",
     "inner_fused_vector",
+    "inner_vector_pieces",
     "accumulator_registers",
     "accumulator_share",
     "register_tile_rows",
     "inner_reduction",
     "body_log2",
     "body_over_unroll_log2",
+    "innermost_extent_log2",
+    *(f"innermost_{access}_stride_log2" for access in ("output", "input", "weight")),
     "parallel_chunks_log2",
     "parallel_chunks_two_levels_log2",
     "parallel_imbalance",
@@ -73,6 +84,7 @@ def encode_schedules(workload: Workload, candidates: Sequence[Candidate], hardwa
         *_location_depths(workload, scalars[:, 4:]).T,
         *_memory(workload, inner, touched, hardware),
         *_registers(workload, nests, scalars[:, 0], hardware),
+        *_innermost(workload, nests),
         *_parallelism(workload, nests, hardware),
         *_streams(workload, nests, inner, touched),
         *_conflicts(workload, inner, hardware),
@@ -139,7 +151,7 @@ def _memory(
 
 def _registers(
     workload: Workload, nests: Nest, unroll: Matrix, hardware: Hardware
-) -> list[NDArray[np.float64]]:
+) -> list[NDArray[np.float64] | NDArray[np.int64]]:
     n_spatial, axes = len(workload.spatial_extents), len(workload.extents)
     inner = nests[:, :n_spatial, 5].astype(np.float64)
     vector = inner[:, -1] if n_spatial else np.ones(len(nests))
@@ -155,6 +167,7 @@ def _registers(
         registers,
         registers * hardware.simd_lanes / vector,
         fused_vector,
+        _pieces(vector.astype(np.int64), hardware.simd_lanes),
         accumulators,
         accumulators / _VECTOR_REGISTERS,
         rows,
@@ -162,6 +175,32 @@ def _registers(
         np.log2(body),
         np.log2(body / vector / np.maximum(unroll, 1)),
     ]
+
+
+def _pieces(vector: NDArray[np.int64], lanes: int) -> NDArray[np.int64]:
+    """How many vectors of powers of two LLVM cuts one of any length into: 15 is 8 + 4 + 2 + 1."""
+    bits = np.arange(lanes.bit_length())
+    return np.asarray(vector // lanes + ((vector % lanes)[:, None] >> bits & 1).sum(axis=1))
+
+
+def _innermost(workload: Workload, nests: Nest) -> list[NDArray[np.float64]]:
+    """How far the innermost loop steps through the output and the first two inputs, in log2 of 1 + elements.
+
+    TVM vectorises it if it steps by one; else LLVM may, or the kernel is computed in scalars.
+    """
+    axis, extent = innermost_loops(nests, len(workload.spatial_extents))
+    writes = [access for access in workload.accesses if access.is_write]
+    reads = [access for access in workload.accesses if not access.is_write]
+    strides = [np.log2(1 + _strides(access, nests.shape[1])[axis]) for access in writes[:1] + reads[:2]]
+    return [np.log2(extent), *strides] + [np.full(len(nests), -1.0)] * (3 - len(strides))
+
+
+def _strides(access: Access, axes: int) -> NDArray[np.float64]:
+    """Elements from one step of each axis to the next: [axes]."""
+    strides = np.zeros(axes)
+    for dimension, steps in enumerate(access.coefficients):
+        strides[: len(steps)] += np.abs(steps) * math.prod(access.shape[dimension + 1 :])
+    return strides
 
 
 def _parallelism(workload: Workload, nests: Nest, hardware: Hardware) -> list[NDArray[np.float64]]:

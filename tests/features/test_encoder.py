@@ -97,6 +97,36 @@ def test_a_vector_of_whole_registers_wastes_nothing() -> None:
     assert column(X, "schedule.inner_vector") % HARDWARE.simd_lanes == 0
 
 
+@pytest.mark.parametrize(
+    ("m", "n", "k", "extent", "strides"),
+    [
+        ((2, 1, 4, 8), (2, 1, 1, 16), (4, 8), 16, (1, 0, 1)),  # along a row of the output: a vector
+        ((2, 1, 4, 8), (2, 1, 16, 1), (4, 8), 8, (32, 32, 0)),  # down a column of it
+        ((2, 1, 32, 1), (2, 1, 16, 1), (4, 8), 8, (0, 1, 32)),  # along the reduction
+        ((2, 1, 32, 1), (2, 1, 16, 1), (32, 1), 16, (1, 0, 1)),  # further out, and along a row again
+    ],
+)
+def test_strides_are_those_of_the_innermost_loop(
+    m: tuple[int, ...], n: tuple[int, ...], k: tuple[int, ...], extent: int, strides: tuple[int, ...]
+) -> None:
+    workload = matmul(64, 32, 32)
+    X = encode(workload, [Candidate(workload, Schedule(workload.sketches[0], (m, n, k, 0)), "own")], HARDWARE)
+
+    assert column(X, "schedule.innermost_extent_log2") == np.log2(extent)
+    for access, stride in zip(("output", "input", "weight"), strides, strict=True):
+        assert column(X, f"schedule.innermost_{access}_stride_log2") == pytest.approx(np.log2(1 + stride))
+
+
+@pytest.mark.parametrize(("vector", "pieces"), [(15, 4), (12, 2), (16, 1), (24, 2), (1, 1)])
+def test_odd_vectors_are_cut_into_powers_of_two(vector: int, pieces: int) -> None:
+    workload = matmul(64, 8 * vector, 32)
+    schedule = Schedule(workload.sketches[0], ((64, 1, 1, 1), (8, 1, 1, vector), (32, 1), 0))
+
+    X = encode(workload, [Candidate(workload, schedule, "own")], HARDWARE)
+
+    assert column(X, "schedule.inner_vector_pieces") == pieces
+
+
 def test_encoding_is_fast() -> None:
     import time
 
