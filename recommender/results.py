@@ -99,9 +99,12 @@ def _own_seconds(score: Json) -> float:
 def markdown(result: Evaluation, measured: Measured) -> str:
     """All tables as one page."""
     parts = [
-        f"# Results\n\nLeave one model out, {result.hardware}, pipeline {result.pipeline}. "
-        "Made by `recommender evaluate -o docs/results`; models by `recommender evaluate --measure MODEL -o "
-        "FOLDER`, searches by `benchmarks/search_time.py` before. The same as plots: [plots](plots).\n",
+        "# Results\n\nOne model is left out at a time. Rankers and library ceiling are of "
+        f"{result.hardware}, whole models and searches of {_machines(measured)}, all with pipeline "
+        f"{result.pipeline}. `recommender evaluate -o docs/results` makes this page from stored outcomes, "
+        "with the models that "
+        "`recommender evaluate --measure MODEL -o docs/results` and the searches that "
+        "`benchmarks/search_time.py MODEL` measured before. The same as plots: [plots](plots).\n",
         "## Goals\n\nThe paper is Gibson and Cano, PACT 2022. "
         f"{_covers(result, measured)}\n\n{goals_table(summary(result, measured))}",
     ]
@@ -117,6 +120,11 @@ def markdown(result: Evaluation, measured: Measured) -> str:
     if result.ceilings:
         parts.append("## Library ceiling\n\n" + _ceiling_table(result))
     return "\n".join(parts)
+
+
+def _machines(measured: Measured) -> str:
+    """Where models and searches were measured."""
+    return ", ".join(sorted({s["hardware"] for s in (*measured.models, *measured.searches)})) or "no machine"
 
 
 def _covers(result: Evaluation, measured: Measured) -> str:
@@ -182,7 +190,13 @@ def _machine(score: Json) -> str:
 
 
 def _rankers_table(summaries: Sequence[RankerSummary]) -> str:
-    head = "Regret in percent: weighted by time / on the median kernel. In brackets the 95 % interval.\n\n"
+    head = (
+        "*Regret@k*: how much longer the best of the first k takes than the best of all that were measured, "
+        "in percent: weighted by time, with the 95 % interval over resampled kernels / on the median kernel. "
+        "*Recall@5*: how many of the five best are among the first five. *NDCG*: 1 for the right order. "
+        "*Paper-heuristic*: donors of the same kernel class, the fastest expected first. *Random*: the mean "
+        "over all orders.\n\n"
+    )
     lines = [
         "| ranker | " + " | ".join(f"regret@{k}" for k in KS) + " | invalid@5 % | recall@5 % | NDCG@10 |",
         "|---" * (len(KS) + 4) + "|",
