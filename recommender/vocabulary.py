@@ -302,7 +302,7 @@ class Schedule:
         """Check that the decisions answer the sketch's samples.
 
         Raises:
-            ValueError: their number differs, or a tile's product is not its extent.
+            ValueError: their number differs, a tile's product is not its extent, or a choice is not offered.
         """
         if len(self.decisions) != len(self.sketch.samples):
             raise ValueError(
@@ -312,10 +312,12 @@ class Schedule:
         for sample, decision in zip(self.sketch.samples, self.decisions, strict=True):
             if isinstance(sample, SampledTile) != isinstance(decision, tuple):
                 raise ValueError(f"{decision!r} does not answer {sample!r}")
-            if isinstance(sample, SampledTile) and (
-                math.prod(decision) != sample.extent or len(decision) != sample.parts  # type: ignore[arg-type]
-            ):
-                raise ValueError(f"{decision!r} does not split {sample.extent} in {sample.parts}")
+            if isinstance(decision, tuple) and isinstance(sample, SampledTile):
+                is_split = len(decision) == sample.parts and math.prod(decision) == sample.extent
+                if not is_split or min(decision, default=1) < 1:
+                    raise ValueError(f"{decision!r} does not split {sample.extent} in {sample.parts}")
+            elif isinstance(sample, SampledChoice) and not 0 <= decision < len(sample.values):  # type: ignore[operator]
+                raise ValueError(f"there is no choice {decision!r} in {sample!r}")
 
     @cached_property
     def id(self) -> str:

@@ -96,7 +96,7 @@ class Bench:
         self._loaded[key] = _Loaded(space, arguments, outputs, weight_arguments(module))
 
     def describe(self, module_json: str) -> Workload | None:
-        """Describe a module of unknown origin; None if it could reach beyond its own buffers."""
+        """Describe a module of unknown origin; None if it calls what is not its own."""
         module = tvm.ir.load_json(module_json)
         if not isinstance(module, IRModule) or [v.name_hint for v in module.get_global_vars()] != ["main"]:
             raise ValueError("a workload is a module with one function, main")

@@ -17,8 +17,10 @@ from recommender.compiler import hardware
 from recommender.compiler.export import write_database
 from recommender.compiler.sketches import schedule_of
 from recommender.datasets.foreign import read_records, read_workloads
+from recommender.datasets.layers import load_data
 from recommender.errors import DataError
 from recommender.importing import ImportSummary, import_database
+from recommender.models.training import training_set
 from recommender.progress import Reporter
 from recommender.session import Machine, PreparedModel
 from recommender.workspace import open_workspace
@@ -96,7 +98,7 @@ def test_broken_records_are_counted_with_their_reasons(
 
 
 def test_mutated_records_never_end_the_import(
-    database: Path, import_it: Callable[[Path], ImportSummary]
+    database: Path, import_it: Callable[[Path], ImportSummary], machine: Machine, tmp_path: Path
 ) -> None:
     path = database / "database_tuning_record.json"
     lines, rng = path.read_text().splitlines(), np.random.default_rng(0)
@@ -112,6 +114,30 @@ def test_mutated_records_never_end_the_import(
 
     assert summary.records == 300
     assert summary.adopted + sum(summary.reasons.values()) == 300
+    rows = training_set(load_data(tmp_path / "own.db"), [machine.hardware], machine.pipeline)
+    assert np.isfinite(rows.seconds).any()  # and what was taken over can be learned from
+
+
+@pytest.mark.parametrize("wrong", ["choice", "factors"])
+def test_decisions_that_the_sketch_does_not_offer_are_no_record(wrong: str, database: Path) -> None:
+    path = database / "database_tuning_record.json"
+    lines, is_wrong = [], []
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        decisions = record[1][0][1]
+        for decision in decisions:
+            if wrong == "factors" and isinstance(decision[1], list):
+                decision[1][:2] = [-decision[1][0], -decision[1][1]]  # whose product is the same
+            if wrong == "choice" and isinstance(decision[1], int) and decision[1] >= 0:
+                decision[1] = 99
+        lines.append(json.dumps(record))
+        is_wrong.append(lines[-1] != json.dumps(json.loads(line)))
+    path.write_text("\n".join(lines) + "\n")
+
+    records = list(read_records(database))
+
+    assert any(is_wrong)
+    assert [record.schedule is None for record in records] == is_wrong
 
 
 @I.ir_module

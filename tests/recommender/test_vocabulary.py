@@ -37,10 +37,19 @@ def test_a_schedule_is_known_by_the_digest_of_its_json() -> None:
 
 @pytest.mark.parametrize(
     "decisions",
-    [((2, 3, 1, 4), 1), ((2, 3, 1, 5), 1, 0), ((24,), 1, 0), (1, 1, 0), ((2, 3, 1, 4), (1,), 0)],
+    [
+        ((2, 3, 1, 4), 1),
+        ((2, 3, 1, 5), 1, 0),
+        ((-2, -3, 1, 4), 1, 0),
+        ((24,), 1, 0),
+        (1, 1, 0),
+        ((2, 3, 1, 4), (1,), 0),
+        ((2, 3, 1, 4), 3, 0),
+        ((2, 3, 1, 4), -1, 0),
+    ],
 )
 def test_decisions_must_answer_the_samples(decisions: tuple[object, ...]) -> None:
-    with pytest.raises(ValueError, match=r"decisions|answer|split"):
+    with pytest.raises(ValueError, match=r"decisions|answer|split|no choice"):
         Schedule(SKETCH, decisions)  # type: ignore[arg-type]
 
 
