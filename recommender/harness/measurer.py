@@ -107,7 +107,12 @@ class Measurer:
             self._held[task.key] = {}
 
     def measure(self, task: Task, schedule: Schedule, rule: TimingRule | None = None) -> Outcome:
-        """Build, check and time one schedule. It stays built until `unload`."""
+        """Build, check and time one schedule. It stays built until `unload`.
+
+        Raises:
+            WorkerFailure: the kernel cannot be loaded; see `load`.
+        """
+        self.load(task)
         try:
             token = self._build(task, schedule)
             if isinstance(token, Outcome):
@@ -121,7 +126,11 @@ class Measurer:
         """Build and check schedules, and time them in turns (A B A B ...). They stay built until `unload`.
 
         If one of them kills the worker, each is measured alone, which finds the one that is to blame.
+
+        Raises:
+            WorkerFailure: the kernel cannot be loaded; see `load`.
         """
+        self.load(task)
         try:
             self._build_together(task, schedules)
             tokens = [self._build(task, schedule) for schedule in schedules]
@@ -137,7 +146,6 @@ class Measurer:
         Raises:
             WorkerFailure: that killed the worker, and nothing is built.
         """
-        self.load(task)
         held = self._held[task.key]
         todo = list({s.id: s for s in schedules if s.id not in held}.values())
         if not todo:
@@ -152,7 +160,6 @@ class Measurer:
         held |= {s.id: _token_or_failure(b) for s, b in zip(todo, built, strict=True)}
 
     def _build(self, task: Task, schedule: Schedule) -> int | Outcome:
-        self.load(task)
         held = self._held[task.key]
         if schedule.id not in held:
             built = self._client.call("build", task.key, schedule, timeout_seconds=self._limits.build_seconds)

@@ -6,17 +6,23 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
+from tvm.script import tirx as T
 
+from recommender.compiler.hardware import target_from_json
+from recommender.compiler.sketches import DesignSpace
 from recommender.datasets.store import Store
-from recommender.job import recommend
+from recommender.job import measure_kernels, recommend
 from recommender.progress import Reporter
-from recommender.ranking import LOST
+from recommender.ranking import LOST, Knowledge, rank_kernel
 from recommender.report import Report, report_json
-from recommender.run import Options
+from recommender.run import Clock, Options, Run
+from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Schedule
 
 pytestmark = [pytest.mark.tvm, pytest.mark.usefixtures("short_latencies")]
@@ -96,6 +102,37 @@ def gain(report: Report) -> float:
     """Time of all fallbacks over time of all chosen schedules, both from the second bank."""
     pairs = [(k.calls * k.fallback.median_seconds, k.calls * k.best.median_seconds) for k in report.kernels]
     return sum(slow for slow, _ in pairs) / sum(fast for _, fast in pairs)
+
+
+@T.prim_func(s_tir=True)
+def aborting(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(8):
+        with T.sblock("abort"):
+            v = T.axis.spatial(8, i)
+            b[v] = a[v] + T.Cast("float32", T.call_extern("int32", "abort"))
+
+
+def test_a_kernel_that_cannot_be_run_keeps_its_fallback_and_blames_no_candidate(
+    model: PreparedModel, knowledge: Knowledge, machine: Machine, tmp_path: Path
+) -> None:
+    key = model.kernels[0].workload.key
+    space = DesignSpace.of(IRModule({"main": aborting}), target_from_json(machine.target))
+    broken = replace(model, spaces={**model.spaces, key: space})
+    ranked = [rank_kernel(kernel, knowledge, machine) for kernel in model.kernels]
+    store = tmp_path / "own.db"
+
+    choices = measure_kernels(
+        broken, ranked, Run(machine, Options(top_k=1, store=store), Reporter(0), Clock())
+    )
+
+    first, *others = choices
+    assert "SIGABRT" in first.problem
+    assert first.chosen == ranked[0].fallback
+    assert not first.tried
+    assert all(choice.best for choice in others)
+    with Store(store) as opened:
+        assert list(opened.measurements(key)) == []
 
 
 def test_without_measuring_two_processes_agree(convnet_path: Path, library: Path, tmp_path: Path) -> None:

@@ -14,7 +14,13 @@ from tvm.script import tirx as T
 
 from recommender.compiler.hardware import target_from_json
 from recommender.compiler.sketches import DesignSpace
-from recommender.harness.client import WorkerClient
+from recommender.harness.client import (
+    CallTimedOut,
+    OutOfMemory,
+    WorkerClient,
+    WorkerCrashed,
+    WorkerFailure,
+)
 from recommender.harness.measurer import Limits, Measurer, Task
 from recommender.harness.timing import TimingRule
 from recommender.session import Machine
@@ -63,6 +69,37 @@ def sleeping(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # typ
             b[v] = a[v] + T.Cast("float32", T.call_extern("int32", "sleep", 60))
 
 
+# The naive kernel is the first to ask for a number, and gets 4e-14; whatever runs after it gets more.
+@T.prim_func(s_tir=True)
+def aborting_later(a: T.Buffer((1,), "float32"), b: T.Buffer((1,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(1):
+        with T.sblock("abort"):
+            v = T.axis.spatial(1, i)
+            b[v] = a[v] + T.Cast(
+                "float32",
+                T.if_then_else(
+                    T.call_extern("float64", "drand48") > T.float64(1e-6), T.call_extern("int32", "abort"), 0
+                ),
+            )
+
+
+@T.prim_func(s_tir=True)
+def sleeping_later(a: T.Buffer((1,), "float32"), b: T.Buffer((1,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(1):
+        with T.sblock("sleep"):
+            v = T.axis.spatial(1, i)
+            b[v] = a[v] + T.Cast(
+                "float32",
+                T.if_then_else(
+                    T.call_extern("float64", "drand48") > T.float64(1e-6),
+                    T.call_extern("int32", "sleep", 60),
+                    0,
+                ),
+            )
+
+
 @T.prim_func(s_tir=True)
 def random(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
     T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
@@ -108,7 +145,7 @@ def test_a_good_candidate_is_timed(machine: Machine, measurer: Measurer) -> None
 
 @pytest.mark.parametrize(
     ("function", "status", "reason"),
-    [(aborting, Status.CRASHED, "SIGABRT"), (random, Status.WRONG_OUTPUT, "argument 1")],
+    [(aborting_later, Status.CRASHED, "SIGABRT"), (random, Status.WRONG_OUTPUT, "argument 1")],
     ids=["abort", "wrong-output"],
 )
 def test_a_bad_candidate_is_one_failed_outcome(
@@ -126,11 +163,26 @@ def test_a_bad_candidate_is_one_failed_outcome(
 
 
 def test_a_hanging_candidate_is_cut_off(machine: Machine) -> None:
-    with Measurer(machine.target, machine.threads, Limits(load_seconds=2)) as measurer:
+    with Measurer(machine.target, machine.threads, Limits(build_seconds=2)) as measurer:
         start = time.monotonic()
-        outcome = measurer.measure(*case(sleeping, machine))
+        outcome = measurer.measure(*case(sleeping_later, machine))
         assert outcome.status is Status.TIMED_OUT
         assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(("kernel", "failure"), [(aborting, WorkerCrashed), (sleeping, CallTimedOut)])
+def test_no_candidate_is_blamed_for_a_kernel_that_cannot_be_run(
+    kernel: object, failure: type[WorkerFailure], machine: Machine
+) -> None:
+    task, schedule = case(kernel, machine)
+    with Measurer(machine.target, machine.threads, Limits(load_seconds=2)) as measurer:
+        for measure in (
+            lambda: measurer.measure(task, schedule),
+            lambda: measurer.measure_all(task, [schedule], TimingRule()),
+        ):
+            with pytest.raises(failure):
+                measure()
+        assert measurer.measure(*case(doubling, machine)).ok
 
 
 def test_a_candidate_that_is_compiled_for_too_long_is_cut_off(machine: Machine) -> None:
@@ -151,8 +203,8 @@ def test_a_candidate_that_is_compiled_for_too_long_is_cut_off(machine: Machine) 
 def test_memory_is_bounded(machine: Machine) -> None:
     client = WorkerClient(machine.threads, memory_bytes=2 << 30)
     with Measurer(machine.target, machine.threads, client=client) as measurer:
-        outcome = measurer.measure(*case(huge, machine))
-        assert outcome.status is Status.OUT_OF_MEMORY
+        with pytest.raises(OutOfMemory):
+            measurer.measure(*case(huge, machine))
         assert measurer.measure(*case(doubling, machine)).ok
 
 
@@ -191,7 +243,7 @@ def test_all_are_timed_in_turns_and_stay_built(machine: Machine, measurer: Measu
 
 def test_what_kills_the_worker_fails_and_the_next_run(machine: Machine, measurer: Measurer) -> None:
     task, good = case(doubling, machine)
-    bad_task, bad = case(aborting, machine)
+    bad_task, bad = case(aborting_later, machine)
 
     (outcome,) = measurer.measure_all(bad_task, [bad], TimingRule())
 
@@ -221,7 +273,7 @@ def test_a_worker_dies_with_its_client(machine: Machine) -> None:
 
 
 def test_after_a_crash_a_worker_is_there_in_two_seconds(machine: Machine, measurer: Measurer) -> None:
-    assert measurer.measure(*case(aborting, machine)).status is Status.CRASHED
+    assert measurer.measure(*case(aborting_later, machine)).status is Status.CRASHED
     start = time.monotonic()
     measurer.load(case(doubling, machine)[0])
     assert time.monotonic() - start < 2
