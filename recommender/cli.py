@@ -251,21 +251,23 @@ def train(
     """Train the ranker on the shipped outcomes and your own, and use it if it is no worse."""
     from recommender.datasets.layers import SHIPPED, load_data, user_store_path
     from recommender.models.artefact import save_ranker
-    from recommender.retraining import keep, retrain, select_outcomes
+    from recommender.retraining import keep, place_of, retrain, select_outcomes
     from recommender.session import this_machine
 
     machine = this_machine(target, threads)
-    own = {(m.workload, m.schedule) for m in load_data(store or user_store_path()).measurements}
+    own = load_data(store or user_store_path()).measurements
+    everything = load_data(SHIPPED, store or user_store_path())
     data = select_outcomes(
-        load_data(SHIPPED, store or user_store_path()),
-        only=own if only_mine else None,
+        everything,
+        only={place_of(m) for m in own} if only_mine else None,
         hardware=hardware,
         since=since.replace(tzinfo=timezone.utc).timestamp() if since else None,
     )
     result = retrain(
         data,
-        {key for key, _ in own},
+        {m.workload for m in own},
         machine,
+        everything=everything if only_mine or hardware or since else None,
         exclude_models=exclude_model or [],
         seed=seed,
         reporter=reporter_for(quiet, False),

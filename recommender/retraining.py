@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from recommender.datasets.layers import Data
+from recommender.datasets.records import Measurement
 from recommender.errors import DataError
 from recommender.models.artefact import RankerCard, load_ranker
 from recommender.models.boosted import BoostedRanker
@@ -15,7 +16,14 @@ from recommender.models.registry import active_name, keep_ranker, ranker_stem, u
 from recommender.models.training import TrainingSet, describe_ranker, fit_ranker, training_set
 from recommender.progress import Reporter
 from recommender.session import Machine
-from recommender.vocabulary import Schedule
+
+Place = tuple[str, str, str, str]
+"""A candidate of a workload on one hardware and pipeline: what has one measurement in a store."""
+
+
+def place_of(m: Measurement) -> Place:
+    """What the measurement is of."""
+    return m.workload, m.schedule.id, m.hardware, m.pipeline
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Retrained:
 def select_outcomes(
     data: Data,
     *,
-    only: Collection[tuple[str, Schedule]] | None = None,
+    only: Collection[Place] | None = None,
     hardware: str | None = None,
     since: float | None = None,
 ) -> Data:
@@ -41,7 +49,7 @@ def select_outcomes(
     """
     kept = data.only(
         lambda m: (
-            (only is None or (m.workload, m.schedule) in only)
+            (only is None or place_of(m) in only)
             and (hardware is None or m.hardware == hardware)
             and (since is None or m.measured_at >= since)
         )
@@ -57,6 +65,7 @@ def retrain(
     own_workloads: Collection[str],
     machine: Machine,
     *,
+    everything: Data | None = None,
     exclude_models: Collection[str],
     seed: int,
     reporter: Reporter,
@@ -64,15 +73,21 @@ def retrain(
     """Train, and judge a twin that never saw the held-out workloads against the ranker in use.
 
     Where the ranker in use saw some of them, a twin of it that learned from what was measured until then,
-    but not from them, stands in for it: what a ranker remembers says nothing of new kernels.
+    but not from them, stands in for it: what a ranker remembers says nothing of new kernels. `everything` is
+    what it may have learned from, if that is more than `data`.
 
     Raises:
         DataError: there is nothing to train on.
     """
+
+    def encoded(part: Data) -> TrainingSet:
+        return training_set(part, part.relatives(machine.hardware), machine.pipeline, exclude_models)
+
     with reporter.steps("training", 3) as steps:
-        rows = training_set(data, data.relatives(machine.hardware), machine.pipeline, exclude_models)
+        rows = encoded(data)
+        all_rows = encoded(everything) if everything else rows
         steps.advance("encoded")
-        verdict = _judge(rows, own_workloads, machine, seed)
+        verdict = _judge(rows, all_rows, own_workloads, machine, seed)
         steps.advance("judged on held-out kernels")
         ranker = fit_ranker(rows, machine.hardware.id, seed=seed)
         steps.advance("trained")
@@ -99,7 +114,9 @@ def keep(result: Retrained, force: bool) -> str:
     )
 
 
-def _judge(rows: TrainingSet, own: Collection[str], machine: Machine, seed: int) -> Verdict:
+def _judge(
+    rows: TrainingSet, all_rows: TrainingSet, own: Collection[str], machine: Machine, seed: int
+) -> Verdict:
     held_out = held_out_workloads(rows, own, seed)
     rest = rows.without(held_out)
     if not held_out or not len(rest.y):
@@ -109,16 +126,21 @@ def _judge(rows: TrainingSet, own: Collection[str], machine: Machine, seed: int)
     except DataError:  # of other features, or damaged: anything that can be read is no worse
         return Verdict(0, None, None)
     new = fit_ranker(rest, machine.hardware.id, seed=seed)
-    old = _without_what_it_saw(active, card, rows, rest, machine, seed)
+    old = _without_what_it_saw(active, card, all_rows, held_out, machine, seed)
     return compare_rankers(old, new, rows, held_out)
 
 
 def _without_what_it_saw(
-    active: Ranker, card: RankerCard, rows: TrainingSet, rest: TrainingSet, machine: Machine, seed: int
+    active: Ranker,
+    card: RankerCard,
+    rows: TrainingSet,
+    held_out: Collection[str],
+    machine: Machine,
+    seed: int,
 ) -> Ranker:
     """The ranker in use, or if it learned from held-out workloads, a twin of its age that did not."""
-    n_known, n_known_rest = (int((r.measured_at <= card.measured_until).sum()) for r in (rows, rest))
-    if n_known == n_known_rest or not n_known_rest:
+    known = rows.only(rows.measured_at <= card.measured_until)
+    rest = known.without(held_out)
+    if len(rest.y) in (0, len(known.y)):
         return active
-    known = rest.only(rest.measured_at <= card.measured_until)
-    return fit_ranker(known.judged_by_itself(), machine.hardware.id, seed=seed)
+    return fit_ranker(rest.judged_by_itself(), machine.hardware.id, seed=seed)

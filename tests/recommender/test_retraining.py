@@ -17,7 +17,7 @@ from recommender.models import registry
 from recommender.models.gate import compare_rankers, held_out_workloads
 from recommender.models.training import OTHER_MACHINE_WEIGHT, TrainingSet, fit_ranker, training_set
 from recommender.progress import Reporter
-from recommender.retraining import keep, retrain, select_outcomes
+from recommender.retraining import keep, place_of, retrain, select_outcomes
 from recommender.session import Machine
 
 
@@ -95,6 +95,27 @@ def test_what_the_ranker_in_use_remembers_does_not_count(shipped_of_two_models: 
     assert remembered < again.verdict.new_regret
 
 
+def test_what_it_remembers_does_not_count_either_where_only_newer_outcomes_are_learned_from(
+    shipped_of_two_models: Data, there: Machine
+) -> None:
+    """The ranker in use learned held-out kernels from outcomes that the new one does not look at."""
+    data = shipped_of_two_models
+    own = {m.workload for m in data.measurements}
+    keep(retrain(data, own, there, exclude_models=[], seed=0, reporter=Reporter(0)), force=True)
+    later = max(m.measured_at for m in data.measurements) + 1
+    newer = replace(data, measurements=tuple(replace(m, measured_at=later) for m in data.measurements[::2]))
+    everything = replace(data, measurements=data.measurements + newer.measurements)
+
+    def verdict(known: Data | None) -> float:
+        result = retrain(
+            newer, own, there, everything=known, exclude_models=[], seed=0, reporter=Reporter(0)
+        ).verdict
+        assert result.old_regret is not None
+        return result.old_regret
+
+    assert verdict(everything) > verdict(None)  # which is what it remembers
+
+
 def test_outcomes_are_selected_by_hardware_and_time(library: Path) -> None:
     data = load_data(library)
     times = sorted(m.measured_at for m in data.measurements)
@@ -105,6 +126,16 @@ def test_outcomes_are_selected_by_hardware_and_time(library: Path) -> None:
     assert all(m.measured_at >= middle for m in recent.measurements)
     with pytest.raises(DataError, match="hardware with outcomes: "):
         select_outcomes(data, hardware="another")
+
+
+def test_the_same_schedule_elsewhere_is_not_ones_own(library: Path) -> None:
+    mine = load_data(library)
+    elsewhere = tuple(replace(m, hardware="elsewhere") for m in mine.measurements)
+    both = replace(mine, measurements=mine.measurements + elsewhere)
+
+    selected = select_outcomes(both, only={place_of(m) for m in mine.measurements})
+
+    assert selected.measurements == mine.measurements
 
 
 def test_outcomes_of_other_machines_count_less(library: Path, machine: Machine) -> None:
