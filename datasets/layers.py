@@ -182,7 +182,7 @@ def load_data(*paths: Path) -> Data:
     searches: dict[tuple[str, str, str], Search] = {}
     for path in paths:
         if path.exists():
-            with Store(path, read_only=path == SHIPPED) as store:
+            with Store(path, read_only=True) as store:
                 for m in store.measurements():
                     place = (m.workload, m.schedule.id, m.hardware, m.pipeline)
                     measurements[place] = m.measured_after(measurements.get(place))

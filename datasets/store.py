@@ -84,10 +84,13 @@ class Store:
         version = _version(self._db)
         if version == 0 and self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise sqlite3.DatabaseError("it is another program's")
-        if not read_only:
+        if version == 0 and read_only:  # as whoever began it was killed: there is nothing in it
+            self._db.close()
+            self._db = sqlite3.connect(":memory:", isolation_level=None)
+        elif not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-        if version == 0 and not read_only:
+        if version == 0:
             with self._writing():
                 if _version(self._db) == 0:
                     for statement in filter(str.strip, _SCHEMA.split(";")):

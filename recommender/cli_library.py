@@ -87,7 +87,7 @@ def export_store(
     from recommender.datasets.layers import must_exist, user_store_path
     from recommender.datasets.store import Store
 
-    with Store(must_exist(store or user_store_path())) as opened:
+    with Store(must_exist(store or user_store_path()), read_only=True) as opened:
         opened.copy_to(output)
     print(output)
 

@@ -89,7 +89,6 @@ def _quiet() -> Iterator[Finding]:
 
 def _data() -> Iterator[Finding]:
     from recommender.datasets import layers
-    from recommender.datasets.store import Store
     from recommender.models.artefact import load_ranker
     from recommender.models.registry import active_name, ranker_stem
     from recommender.session import this_machine
@@ -102,8 +101,6 @@ def _data() -> Iterator[Finding]:
         yield Finding("data folder", Verdict.FAILURE, f"{folder} is not writable", "set RECOMMENDER_DATA")
     try:
         machine = this_machine()
-        if layers.user_store_path().exists():
-            Store(layers.user_store_path()).close()
         data = layers.load_data(layers.SHIPPED, layers.user_store_path())
         donors = data.donors(machine.hardware, machine.pipeline)
         if donors:

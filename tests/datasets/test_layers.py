@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,3 +115,33 @@ def test_past_donors_are_timed_here_or_else_on_the_nearest_relative() -> None:
 
     assert seconds() == [2.0]
     assert seconds(*data(("a", HARDWARE, 5.0)).measurements) == [5.0]
+
+
+@pytest.mark.parametrize("content", [b"", None], ids=["empty", "begun"])
+def test_a_store_that_was_only_begun_is_empty(content: bytes | None, tmp_path: Path) -> None:
+    """As after a kill between the making of the file and of its tables."""
+    path = tmp_path / "begun.db"
+    if content is None:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+    else:
+        path.write_bytes(content)
+
+    assert load_data(path).measurements == ()
+    with Store(path) as store:
+        store.add(measurement("a"))
+    assert len(load_data(path).measurements) == 1
+
+
+def test_reading_a_store_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    with Store(path) as store:
+        store.add(measurement("a"))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    before = path.read_bytes()
+
+    assert len(load_data(path).measurements) == 1
+
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.db"]
