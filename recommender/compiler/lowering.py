@@ -77,7 +77,7 @@ def lower(module: IRModule, target: Target) -> IRModule:
     Kernels are told which of their arguments are weights, which a schedule may lay out as it likes.
 
     Raises:
-        ModelError: a shape stayed dynamic, or a pass refused the module.
+        ModelError: a shape depends on values, a pass refused the module, or an operator has no kernel.
     """
     transform = relax.transform
     passes = [
@@ -98,6 +98,11 @@ def lower(module: IRModule, target: Target) -> IRModule:
         with target, tvm.transform.PassContext(opt_level=3):
             lowered = tvm.transform.Sequential(passes)(module)
     except (tvm.error.InternalError, ValueError, TypeError, RuntimeError) as exc:
+        if open_shapes := _of_open_shape(module):
+            raise ModelError(
+                f"the shape of what {', '.join(open_shapes)} gives depends on values, but kernels are "
+                "scheduled for fixed shapes; cut the model before it"
+            ) from exc
         lines = [line for line in str(exc).splitlines() if line.strip()]
         raise ModelError(
             f"TVM could not lower the model: {lines[-1] if lines else exc}; try another opset"
@@ -110,6 +115,34 @@ def lower(module: IRModule, target: Target) -> IRModule:
     return lowered
 
 
+def _of_open_shape(module: IRModule) -> list[str]:
+    """Operators that make a tensor without a fixed shape of tensors that have one."""
+    names: set[str] = set()
+
+    def visit(expr: relax.Expr) -> None:
+        is_call = isinstance(expr, relax.Call) and isinstance(expr.op, tvm.ir.Op)
+        if is_call and not _is_fixed(expr.ty) and all(_is_fixed(argument.ty) for argument in expr.args):
+            names.add(expr.op.name.removeprefix("relax."))
+
+    _visit_all(module, visit)
+    return sorted(names)
+
+
+def _is_fixed(type_: tvm.ir.Type) -> bool:
+    if isinstance(type_, relax.TupleType):
+        return all(map(_is_fixed, type_.fields))
+    if not isinstance(type_, relax.TensorType):
+        return True
+    dims = getattr(type_.shape, "values", None)
+    return dims is not None and all(isinstance(dim, tvm.tirx.IntImm) for dim in dims)
+
+
+def _visit_all(module: IRModule, visit: Callable[[relax.Expr], None]) -> None:
+    for function in module.functions.values():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, visit)
+
+
 def _not_lowered(module: IRModule) -> list[str]:
     """Operators that TVM has kernels for, but not for the way in which this model uses them."""
     names: set[str] = set()
@@ -119,9 +152,7 @@ def _not_lowered(module: IRModule) -> list[str]:
         if is_call and expr.op.get_attr("FLegalize") is not None:
             names.add(expr.op.name.removeprefix("relax."))
 
-    for function in module.functions.values():
-        if isinstance(function, relax.Function):
-            relax.analysis.post_order_visit(function, visit)
+    _visit_all(module, visit)
     return sorted(names)
 
 

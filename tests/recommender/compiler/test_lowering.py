@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import tvm
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from recommender.compiler import lowering
 from recommender.compiler.hardware import target_from_json
@@ -100,6 +100,18 @@ def test_an_operator_without_a_kernel_is_named_before_anything_is_measured(
 
     with pytest.raises(ModelError, match=r"no kernel for nn\.conv2d_transpose"):
         prepared(model, tmp_path, machine)
+
+
+def test_an_operator_whose_result_has_no_fixed_shape_is_named(tmp_path: Path, machine: Machine) -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "zero"], ["is_positive"]),
+        helper.make_node("Compress", ["x", "is_positive"], ["positive"]),
+        helper.make_node("Relu", ["positive"], ["y"]),
+    ]
+    zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
+
+    with pytest.raises(ModelError, match="shape of what nonzero gives depends on values"):
+        prepared(model_of(nodes, {"x": [64]}, "y", [zero]), tmp_path, machine)
 
 
 def test_a_kernel_that_tvm_writes_out_is_left_as_it_is(tmp_path: Path, machine: Machine) -> None:
