@@ -54,6 +54,6 @@ def study(
             output.mkdir(parents=True, exist_ok=True)
             (output / f"{name}.md").write_text(result.markdown())
             page = {"subject": name, "finding": result.finding, "rows": result.rows, "raw": result.raw}
-            (output / f"{name}.json").write_text(json.dumps(page) + "\n")
+            (output / f"{name}.json").write_text(json.dumps(page, allow_nan=False) + "\n")
             draw(result, output)
             print(f"{name}: {result.finding}")

@@ -21,7 +21,10 @@ def said(row: dict[str, Json], column: str) -> str:
 def ranker_of(name: str, seed: int) -> Any:
     """A ranker that trains with one thread, so that figures do not depend on the number of jobs."""
     ranker = RANKERS[name](seed)
-    return ranker.set_params(threads=1) if "threads" in ranker.get_params() else ranker
+    threads = [
+        p for p in ranker.get_params() if p.rpartition("__")[2] == "threads"
+    ]  # its own, or its ranker's
+    return ranker.set_params(**dict.fromkeys(threads, 1))
 
 
 def light_ranker(seed: int) -> Any:

@@ -88,7 +88,8 @@ def _heat(study: Study, axes: Axes, ink: str) -> None:
     names = sorted({row[plot.x] for row in study.rows} | {row[plot.y] for row in study.rows})
     values = np.full((len(names), len(names)), np.nan)
     for row in study.rows:
-        values[names.index(row[plot.y]), names.index(row[plot.x])] = row[plot.value]
+        if row[plot.value] is not None:
+            values[names.index(row[plot.y]), names.index(row[plot.x])] = row[plot.value]
     axes.imshow(values, cmap="cividis_r", vmin=0, vmax=np.nanpercentile(values, 90))
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)

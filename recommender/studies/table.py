@@ -112,6 +112,8 @@ class Plot:
 
 
 def _cell(value: Json) -> str:
+    if value is None:
+        return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 
 from recommender.candidates import transfer_candidates
+from recommender.errors import DataError
 from recommender.studies.table import Plot, Study, StudyInput
 from recommender.vocabulary import Json
 
 
 def study_transfer(given: StudyInput) -> Study:
-    """Model to model: how much slower a model's kernels get if only one other model gives schedules."""
+    """Model to model: how much slower a model's kernels get if only one other model gives schedules.
+
+    Raises:
+        DataError: no model's schedules were measured on another's kernels.
+    """
     hardware, pipeline, data = given.hardware, given.pipeline, given.data
     measured: dict[str, dict[Any, float]] = {}
     for m in data.measurements:
@@ -46,11 +51,16 @@ def study_transfer(given: StudyInput) -> Study:
                     "from": source,
                     "kernels": len(keys),
                     "covered": covered,
-                    "slower %": 100 * (lost / weight - 1) if weight else float("nan"),
+                    "slower %": 100 * (lost / weight - 1) if weight else None,
                 }
             )
-    useful = [row for row in rows if row["covered"] >= row["kernels"] / 2]
-    best_row = min(useful or rows, key=lambda row: row["slower %"])
+    covered_rows = [row for row in rows if row["covered"]]
+    useful = [row for row in covered_rows if row["covered"] >= row["kernels"] / 2] or covered_rows
+    if not useful:
+        raise DataError(
+            "no model's schedules were measured on another's kernels; run: recommender collect MODEL ..."
+        )
+    best_row = min(useful, key=lambda row: row["slower %"])
     finding = (
         f"The best single donor of what was measured is {best_row['from']} for {best_row['to']}: its "
         f"schedules leave {best_row['slower %']:.1f} % against the best known, on {best_row['covered']} of "

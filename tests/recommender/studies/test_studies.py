@@ -13,6 +13,7 @@ import pytest
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError, UsageError
 from recommender.studies import SUBJECTS, StudyInput, run_study
+from recommender.studies.common import ranker_of
 from recommender.studies.drawing import draw
 from recommender.studies.table import Backend
 from recommender.vocabulary import Outcome, Status
@@ -27,7 +28,7 @@ def test_a_study_finds_something_and_draws_it(
     assert study.finding.endswith(".")
     assert len(study.rows) >= 2
     assert study.finding in study.markdown()
-    assert json.loads(json.dumps(study.rows, allow_nan=True))
+    assert json.loads(json.dumps(study.rows, allow_nan=False))
     paths = draw(study, tmp_path)
     assert {p.suffix for p in paths} == {".png", ".svg"}
     assert all(p.stat().st_size > 5000 for p in paths)
@@ -49,6 +50,12 @@ def test_figures_do_not_depend_on_who_does_the_work(shipped_of_two_models: Data)
         two = run_study("k", StudyInput(shipped_of_two_models, jobs=2, backend=backend))
         assert one.rows == two.rows
         assert one.finding == two.finding
+
+
+def test_every_job_trains_with_one_thread() -> None:
+    assert ranker_of("xgboost", 0).threads == 1
+    assert ranker_of("hedged", 0).ranker.threads == 1
+    assert ranker_of("linear", 0).get_params() == {}
 
 
 class TestWhatCannotBeStudied:
