@@ -243,7 +243,11 @@ def _conflicts(workload: Workload, inner: Nest, hardware: Hardware) -> list[NDAr
 
 
 def _factors(workload: Workload, nests: Nest) -> list[NDArray[np.float64]]:
-    """Factors of the last four spatial and last three reduction axes; absent axes count as 1."""
+    """Factors of the last four spatial and last three reduction axes; absent axes count as 1.
+
+    A reduction has two levels only, so that its outer factors stand twice: trees draw them twice as often,
+    and choose worse without the copy (docs/decisions.md).
+    """
     n_spatial, axes = len(workload.spatial_extents), len(workload.extents)
     padded = np.ones((len(nests), _MAX_AXES, LEVELS))
     spatial, reduction = nests[:, :n_spatial][:, -4:], nests[:, n_spatial:axes][:, -3:]

@@ -28,7 +28,7 @@ NAMES = (
     "has_padding",
     "has_transcendental",
 )
-_TRANSCENDENTAL = ("exp", "tanh", "erf", "sigmoid", "fast_exp", "fast_tanh", "fast_erf")
+_TRANSCENDENTAL = frozenset({"exp", "tanh", "erf", "sigmoid"})
 
 
 def encode_workload(workload: Workload) -> NDArray[np.float32]:
@@ -49,9 +49,14 @@ def encode_workload(workload: Workload) -> NDArray[np.float32]:
         _stride(workload),
         _channel_is_reduced(workload),
         "pad_temp" in workload.operators,
-        any(t in op for op in workload.operators for t in _TRANSCENDENTAL),
+        any(not _TRANSCENDENTAL.isdisjoint(_words(operator)) for operator in workload.operators),
     ]
     return np.array(values, dtype=np.float32)
+
+
+def _words(operator: str) -> list[str]:
+    """The words of an operator's name, without the number that tells it from others of its kind."""
+    return operator.rstrip("0123456789").split("_")
 
 
 def _logs(extents: tuple[int, ...], width: int) -> list[float]:

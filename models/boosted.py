@@ -59,7 +59,9 @@ class BoostedRanker(Learner):
     def fit(
         self, X: Matrix, y: Vector, groups: Groups | None = None, sample_weight: Vector | None = None
     ) -> BoostedRanker:
-        """Train from scratch. Every workload weighs the same, however many candidates it has.
+        """Train from scratch. A workload weighs as much as the square root of how many candidates it has.
+
+        So one with ten times as many, which says more, does not count ten times as much.
 
         Without groups all rows are of one workload. `sample_weight` has one weight a row, the same for all
         rows of a workload.

@@ -52,12 +52,12 @@ def score_models(
     folder.mkdir(parents=True, exist_ok=True)
     data = load_data(SHIPPED)
     known = {use.model for use in data.kernels}
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(
+            f"--measure takes models of the library ({', '.join(sorted(known))}), not {', '.join(unknown)}"
+        )
     for name in names:
         path = folder / f"{name}.json"
-        if name not in known:
-            raise UsageError(
-                f"--measure takes models of the library ({', '.join(sorted(known))}), not {name}"
-            )
         if path.exists():
             reporter.say(f"{name}: scored already, in {path}")
             continue

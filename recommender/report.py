@@ -259,7 +259,7 @@ def print_report(report: Report, console: Console) -> None:
 _LEGEND = """\
 *calls*: how often the model runs the kernel; times are of one call. *fallback*: an untuned but sensible
 schedule of the kernel's own design space; *best*: the chosen schedule; *speedup*: fallback over best. *rank*:
-the chosen schedule's place in the predicted order (-: the fallback was kept). *donor*: a model that
+the chosen schedule's place in the order of measuring (-: the fallback was kept). *donor*: a model that
 the schedule comes from, how many more have it, and the extents of its kernel's loops; "(own space)" is one of
 the kernel's own.
 """

@@ -83,7 +83,7 @@ def read_model(
     from recommender.compiler import frontend
     from recommender.datasets import zoo
 
-    if name in zoo.zoo_names() and not Path(name).exists():
+    if name in zoo.zoo_names() and not Path(name).is_file():
         return frontend.fold_model(zoo.zoo_model(name), name, input_shapes, dims)
     return frontend.load_model(Path(name), input_shapes, dims)
 
