@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from recommender.cli_options import Seed, StorePath, TargetOption, Threads, guarded, sub_app
+from recommender.cli_options import StorePath, TargetOption, Threads, guarded, sub_app
 from recommender.errors import RecommenderError
 
 app = sub_app("The rankers you have: shipped and own ones.")
@@ -61,7 +61,6 @@ def compare(
     target: TargetOption = "host",
     threads: Threads = None,
     store: StorePath = None,
-    seed: Seed = 0,
 ) -> None:
     """Compare two rankers on your own outcomes (on all of them if you have none).
 

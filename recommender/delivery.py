@@ -15,13 +15,12 @@ from recommender.builds import compare_builds, compile_builds
 from recommender.compiler import setup
 from recommender.errors import OutputError, SetupError, VerificationError
 from recommender.harness.latency import Latency
+from recommender.harness.outputs import TOLERANCE
 from recommender.report import KernelReport, Report, markdown, report_json
 from recommender.run import Choice, Options, Run
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Json, Schedule
 
-TOLERANCE = 1e-4
-"""Largest accepted difference from ONNX Runtime, as a share of an output's largest magnitude."""
 _BUDGET_SECONDS = 8.0
 _RUN_PY = '''\
 """Runs the compiled model on random inputs. It needs apache-tvm {tvm}, and nothing of the recommender.

@@ -52,11 +52,11 @@ class Steps:
         self._start = self._last = time.monotonic()
         self._task = bar.add_task(title, total=total) if bar else None
 
-    def advance(self, what: str = "", by: int = 1) -> None:
-        """Say that `by` more steps are done, the last of them on `what`."""
-        self._done += by
+    def advance(self, what: str = "") -> None:
+        """Say that one more step is done, on `what`."""
+        self._done += 1
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=by, description=f"{self._title} {what}")
+            self._bar.update(self._task, advance=1, description=f"{self._title} {what}")
         now = time.monotonic()
         if self._lines and now - self._last >= _LINE_EVERY_SECONDS:
             self._last = now

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recommender.harness.latency import Latency
+from recommender.harness.outputs import TOLERANCE
 from recommender.vocabulary import Candidate, Hardware, Json, ModelInput, Outcome
 
 REPORT_VERSION = 1
@@ -74,7 +75,7 @@ class Report:
     kernels: tuple[KernelReport, ...]
     latencies: dict[str, Latency] = field(default_factory=dict)
     delivered: str = "chosen"
-    tolerance: float = 1e-4
+    tolerance: float = TOLERANCE
 
     @property
     def total_seconds(self) -> float:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -45,6 +46,12 @@ def _canonical(value: Json) -> str:
 
 def _hash_of(text: str, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes of one element of TVM's type of that name, which has its bits; a bool's has none: one byte."""
+    bits = re.search(r"\d+", dtype)
+    return max(int(bits[0]) // 8, 1) if bits else 1
 
 
 @dataclass(frozen=True)
@@ -239,9 +246,8 @@ class Workload:
     @cached_property
     def argument_bytes(self) -> int:
         """Bytes of all arguments, the least that has to move when nothing is cached."""
-        sizes = {"float64": 8, "int64": 8, "float16": 2, "int8": 1, "uint8": 1, "bool": 1}
         return sum(
-            math.prod(shape) * sizes.get(dtype, 4)
+            math.prod(shape) * item_bytes(dtype)
             for shape, dtype in zip(self.argument_shapes, self.argument_types, strict=True)
         )
 

@@ -11,10 +11,9 @@ import tvm.sym
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule as TirSchedule
 
-from recommender.vocabulary import Access, Sketch, Workload, digest
+from recommender.vocabulary import Access, Sketch, Workload, digest, item_bytes
 
 _REDUCTION = 2  # tvm.tirx.IterVar.CommReduce
-_ITEM_BYTES = {"float64": 8, "int64": 8, "float16": 2, "int8": 1, "uint8": 1, "bool": 1}
 
 
 def canonical_text(module: IRModule) -> str:
@@ -146,7 +145,7 @@ def _access(region: tvm.s_tir.BufferRegion, axes: list[tvm.tirx.Var], *, is_writ
     return Access(
         shape=tuple(int(d) for d in region.source.shape),
         coefficients=tuple(coefficients),
-        item_bytes=_ITEM_BYTES.get(str(region.source.dtype), 4),
+        item_bytes=item_bytes(str(region.source.dtype)),
         is_write=is_write,
     )
 

@@ -29,14 +29,13 @@ from recommender.compiler.workloads import (
 )
 from recommender.errors import OUR_MISTAKES
 from recommender.harness.guarded import Guarded
+from recommender.harness.outputs import TOLERANCE, difference
 from recommender.harness.timing import TimingRule
 from recommender.harness.weights import PassingWeights
 from recommender.vocabulary import Json, Outcome, Schedule, Status, Workload
 
 Timer: TypeAlias = Callable[[int, int], list[float]]
 """Calls in a sample and samples wanted, to seconds of one call in each."""
-TOLERANCE = 1e-4
-"""Largest difference from the reference, as a share of the reference's largest magnitude."""
 
 
 @dataclass
@@ -226,7 +225,7 @@ def _check(built: Built, loaded: _Loaded) -> Outcome | None:
         return Outcome.failure(Status.WRONG_OUTPUT, f"argument {outside[0]}: written outside of its bounds")
     for i, argument in enumerate(loaded.arguments):
         expected = before.get(i, loaded.outputs.get(i, argument))
-        problem = difference(tensors[i].numpy(), expected)
+        problem = _problem(tensors[i].numpy(), expected)
         if problem is not None:
             return Outcome.failure(Status.WRONG_OUTPUT, f"argument {i}: {problem}")
     return None
@@ -266,15 +265,12 @@ def make_arguments(buffers: Sequence[tuple[tuple[int, ...], str]]) -> list[NDArr
     return arguments
 
 
-def difference(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> str | None:
-    """What is wrong with `actual`, or None when it equals `expected` within `TOLERANCE`."""
+def _problem(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> str | None:
+    """What is wrong with an output, or None: whole numbers must be the same, others nearly so."""
     if actual.dtype.kind != "f":
         wrong = int(np.count_nonzero(actual != expected))
         return f"{wrong} of {actual.size} values differ" if wrong else None
-    if not np.array_equal(np.isfinite(actual), np.isfinite(expected)):
+    off = difference(actual, expected)
+    if off == math.inf:
         return "values that are not finite, or were never written"
-    finite = np.isfinite(expected)
-    scale = float(np.max(np.abs(expected[finite]), initial=0.0)) or 1.0
-    gap = np.abs(actual[finite].astype(np.float64) - expected[finite].astype(np.float64))
-    worst = float(np.max(gap, initial=0.0)) / scale
-    return f"off by {worst:.1e} of the largest value" if worst > TOLERANCE else None
+    return f"off by {off:.1e} of the largest value" if off > TOLERANCE else None

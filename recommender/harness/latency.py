@@ -18,6 +18,7 @@ import numpy as np
 
 from recommender.harness.client import CallFailed, WorkerClient, WorkerFailure
 from recommender.harness.contestant import Array
+from recommender.harness.outputs import difference
 from recommender.vocabulary import ModelInput
 
 _OPEN_SECONDS = 300.0
@@ -83,7 +84,7 @@ def compare_models(
                 outputs = client.call(
                     "open_library", str(libraries[name].absolute()), arrays, timeout_seconds=_OPEN_SECONDS
                 )
-                differences[name] = worst_difference(outputs, expected)
+                differences[name] = _worst_difference(outputs, expected)
             except WorkerFailure:  # a build that cannot be run is as wrong as can be, and ends no run
                 differences[name] = math.inf
         if time_reference:
@@ -117,19 +118,11 @@ def random_input(model_input: ModelInput, highest: int) -> Array:
     return rng.integers(0, highest, model_input.shape).astype(model_input.dtype)
 
 
-def worst_difference(outputs: Sequence[Array], expected: Sequence[Array]) -> float:
-    """Largest gap over all outputs, as a share of the output's largest magnitude; infinite if unlike."""
+def _worst_difference(outputs: Sequence[Array], expected: Sequence[Array]) -> float:
+    """The largest over all outputs; infinite if there are fewer or more."""
     if len(outputs) != len(expected):
-        return float("inf")
-    worst = 0.0
-    for actual, reference in zip(outputs, expected, strict=True):
-        if actual.shape != reference.shape or not np.array_equal(np.isfinite(actual), np.isfinite(reference)):
-            return float("inf")
-        finite = np.isfinite(reference)
-        scale = float(np.max(np.abs(reference[finite]), initial=0.0)) or 1.0
-        gap = np.abs(actual[finite].astype(np.float64) - reference[finite].astype(np.float64))
-        worst = max(worst, float(np.max(gap, initial=0.0)) / scale)
-    return worst
+        return math.inf
+    return max(map(difference, outputs, expected), default=0.0)
 
 
 def _take_turns(

@@ -12,7 +12,7 @@ import pytest
 from recommender.progress import Reporter
 from recommender.remeasuring import Drift, best_measured, remeasure, said
 from recommender.session import Machine, prepare_named
-from recommender.vocabulary import Outcome
+from recommender.vocabulary import Outcome, Status
 from recommender.workspace import open_workspace
 from tests.conftest import small_convnet
 
@@ -64,4 +64,9 @@ def test_the_sentence_has_the_noise() -> None:
 def test_failures_are_not_measured_again(machine: Machine, library: Path) -> None:
     with open_workspace(machine, library, "remeasure") as workspace:
         kept = list(workspace.store.measurements())
-        assert all(m.outcome.ok for m in best_measured(kept, len(kept)))
+    failed = replace(kept[0], outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+
+    again = best_measured([failed, *kept], len(kept) + 1)
+
+    assert again
+    assert failed not in again
