@@ -16,8 +16,9 @@ from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.harness.processes import get_ready
 from recommender.harness.timing import IN_TURNS
+from recommender.models.boosted import BoostedRanker
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, gather_knowledge, rank_kernel
+from recommender.ranking import Pool, candidate_pool, library_for, rank, ranker_for, read_data
 from recommender.report import Report, Tried
 from recommender.run import Choice, Clock, Options, Ranked, Run
 from recommender.session import PreparedModel, lower_model, read_model, this_machine
@@ -38,27 +39,32 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
     folder = OutputFolder.claim(model, options.output, options.force)
     run = Run(this_machine(options.target, options.threads), options, reporter or Reporter(0), clock)
     get_ready()
-    prepared, knowledge = _import_and_gather(str(model), run)
-    ranked = [rank_kernel(kernel, knowledge, run.machine) for kernel in prepared.kernels]
+    prepared, pools, ranker = _import_and_gather(str(model), run)
+    ranked = [rank(pool, ranker) for pool in pools]
     clock.lap("rank")
     choices = measure_kernels(prepared, ranked, run)
     clock.lap("measure")
     if options.explain:
-        choices = [
-            replace(c, explanation=explain(c, knowledge.ranker, run.machine.hardware)) for c in choices
-        ]
+        choices = [replace(c, explanation=explain(c, ranker, run.machine.hardware)) for c in choices]
     return deliver(folder, prepared, choices, run)
 
 
-def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, Knowledge]:
-    """Neither needs the other, and TVM's C++ lets Python run meanwhile."""
+def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool], BoostedRanker]:
+    """The model, its kernels' candidates, and what will rank them.
+
+    Importing needs no data, and candidates need no ranker, which may have to be trained: so data are read and
+    the ranker is found or trained beside the rest. TVM's C++ and XGBoost let Python run meanwhile.
+    """
     onnx_model = read_model(model, run.options.input_shapes, run.options.dims)
     with ThreadPoolExecutor(1) as beside:
-        gathering = beside.submit(gather_knowledge, run)
+        reading = beside.submit(read_data, run)
+        library = beside.submit(lambda: library_for(run, reading.result()))
+        ranker = beside.submit(lambda: ranker_for(run, reading.result()))
         prepared = lower_model(onnx_model, run.machine)
         run.clock.lap("import")
         run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
-        return prepared, gathering.result()
+        pools = [candidate_pool(kernel, library.result(), run.machine) for kernel in prepared.kernels]
+        return prepared, pools, ranker.result()
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:

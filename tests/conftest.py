@@ -83,6 +83,21 @@ def small_convnet(channels: int = 16, size: int | str = 8, batch: int | str = 1)
     return model_of(nodes, {"x": [batch, 4, size, size]}, "y", initializers)
 
 
+def two_convolutions(channels: int = 16, size: int = 8) -> onnx.ModelProto:
+    """Half of `small_convnet`, for tests that search every kernel."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("Conv", ["r1", "w2"], ["y"], kernel_shape=[1, 1]),
+    ]
+    initializers = [
+        weight("w1", channels, 4, 3, 3),
+        weight("b1", channels),
+        weight("w2", 2 * channels, channels, 1, 1),
+    ]
+    return model_of(nodes, {"x": [1, 4, size, size]}, "y", initializers)
+
+
 @pytest.fixture
 def convnet_path(tmp_path: Path) -> Path:
     path = tmp_path / "convnet.onnx"

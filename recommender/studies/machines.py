@@ -9,7 +9,7 @@ import numpy as np
 from recommender.errors import DataError, UsageError
 from recommender.models import metrics
 from recommender.models.training import TrainingSet, machine_weights, training_set
-from recommender.studies.common import ranker_of, said, usable
+from recommender.studies.common import light_ranker, said, usable
 from recommender.studies.table import Plot, Study, StudyInput
 from recommender.vocabulary import Json
 
@@ -55,7 +55,7 @@ def _hardware_row(everything: TrainingSet, target: str, source: str, seed: int) 
         train = usable(train.only(np.isin(train.groups, groups)))
         if not len(train.y):
             continue
-        ranker = ranker_of("xgboost", seed).fit(
+        ranker = light_ranker(seed).fit(
             train.X, train.y, train.groups, sample_weight=machine_weights(train, target)
         )
         for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):

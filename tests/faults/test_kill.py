@@ -23,7 +23,7 @@ import pytest
 from recommender.datasets.store import Store
 from recommender.models import registry
 from recommender.models.artefact import load_ranker
-from tests.conftest import small_convnet
+from tests.conftest import two_convolutions
 
 pytestmark = [pytest.mark.tvm, pytest.mark.faults]
 KILLS = int(os.environ.get("RECOMMENDER_KILLS", "2"))
@@ -33,7 +33,7 @@ TRIALS = 6
 @pytest.fixture
 def donor(tmp_path: Path) -> Path:
     path = tmp_path / "donor.onnx"
-    onnx.save(small_convnet(channels=8, size=10), str(path))
+    onnx.save(two_convolutions(channels=8, size=10), str(path))
     return path
 
 
@@ -87,7 +87,7 @@ def test_a_killed_search_loses_nothing_and_is_finished_by_the_next(donor: Path, 
     store = tmp_path / "s.db"
     arguments = ("tune", "--cold", donor, "--store", store, "--trials", str(TRIALS))
     before: set[tuple[str, str]] = set()
-    for kept in killed_at_random_moments("main", *arguments, cwd=tmp_path, store=store, seconds=14):
+    for kept in killed_at_random_moments("main", *arguments, cwd=tmp_path, store=store, seconds=9):
         assert before <= kept
         before = kept
 

@@ -17,16 +17,20 @@ from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.tuning import HEAVY_SHARE, heavy_kernels, tune
 from recommender.vocabulary import Kernel, Workload
 from recommender.workspace import open_workspace
-from tests.conftest import small_convnet
+from tests.conftest import two_convolutions
 
 pytestmark = pytest.mark.tvm
 
 
+@pytest.fixture
+def model(machine: Machine, tmp_path: Path) -> PreparedModel:
+    onnx.save(two_convolutions(), str(tmp_path / "target.onnx"))
+    return prepare_named(str(tmp_path / "target.onnx"), machine)
+
+
 def test_a_warm_search_starts_from_the_library_and_says_so(
-    machine: Machine, library: Path, tmp_path: Path
+    model: PreparedModel, machine: Machine, library: Path
 ) -> None:
-    onnx.save(small_convnet(), str(tmp_path / "target.onnx"))
-    model = prepare_named(str(tmp_path / "target.onnx"), machine)
     knowledge = gather_knowledge(Run(machine, Options(store=library), Reporter(0), Clock()))
 
     with open_workspace(machine, library, "warm-tune") as workspace:
@@ -55,10 +59,9 @@ def test_a_warm_search_starts_from_the_library_and_says_so(
     assert not descended & {d.id for d in without}
 
 
-def test_a_cold_search_knows_nothing_of_the_library(machine: Machine, library: Path, tmp_path: Path) -> None:
-    onnx.save(small_convnet(), str(tmp_path / "target.onnx"))
-    model = prepare_named(str(tmp_path / "target.onnx"), machine)
-
+def test_a_cold_search_knows_nothing_of_the_library(
+    model: PreparedModel, machine: Machine, library: Path
+) -> None:
     with open_workspace(machine, library, "tune") as workspace:
         tune([model], 4, workspace, Reporter(0))
         rows = [m for k in model.kernels for m in workspace.kept(k.workload.key)]
