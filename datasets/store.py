@@ -210,13 +210,14 @@ class Store:
     def _measurements(self, workload: str | None) -> Iterator[Measurement]:
         where, arguments = ("WHERE workload = ?", [workload]) if workload else ("", [])
         rows = self._db.execute(
-            "SELECT workload, sketch, decisions, status, reason, seconds, load, source, hardware, "
+            "SELECT workload, schedule, sketch, decisions, status, reason, seconds, load, source, hardware, "
             f"pipeline, policy, donor, seed, run, measured_at FROM measurement {where} "
             "ORDER BY workload, schedule, hardware, pipeline",
             arguments,
         )
-        for key, sketch, decisions, status, reason, seconds, load, source, *rest in rows:
-            schedule = Schedule(
+        for key, id_, sketch, decisions, status, reason, seconds, load, source, *rest in rows:
+            schedule = Schedule.stored(
+                id_,
                 self._sketch(sketch),
                 tuple(tuple(d) if isinstance(d, list) else d for d in json.loads(decisions)),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from recommender.compiler.setup import usable_cores
 from recommender.datasets.layers import Data
 from recommender.errors import DataError
 from recommender.features import FEATURES_HASH
@@ -55,7 +56,15 @@ def ranker_without(
         return load_ranker(stem)[0]
     except DataError:
         reporter.say(f"training a ranker without {', '.join(sorted(in_data))} (once; it is cached)")
-    ranker, card = train_ranker(data, machine.hardware, machine.pipeline, exclude_models=in_data, seed=seed)
+    # A core is left to what goes on beside: threads that share one wait for each other at every step.
+    ranker, card = train_ranker(
+        data,
+        machine.hardware,
+        machine.pipeline,
+        exclude_models=in_data,
+        seed=seed,
+        threads=max(usable_cores() - 1, 1),
+    )
     save_ranker(ranker, card, stem)
     _forget_old(stem.parent)
     return ranker

@@ -154,6 +154,7 @@ def train_ranker(
     exclude_models: Collection[str] = (),
     objective: Objective = "relative-speed",
     seed: int = 0,
+    threads: int | None = None,
 ) -> tuple[BoostedRanker, RankerCard]:
     """Train on everything that was measured on `hardware` and its relatives, without excluded models.
 
@@ -161,17 +162,21 @@ def train_ranker(
         DataError: nothing to train on.
     """
     rows = training_set(data, data.relatives(hardware), pipeline, exclude_models)
-    ranker = fit_ranker(rows, hardware.id, objective, seed)
+    ranker = fit_ranker(rows, hardware.id, objective, seed, threads)
     return ranker, describe_ranker(data, rows, objective, exclude_models)
 
 
 def fit_ranker(
-    rows: TrainingSet, hardware: str, objective: Objective = "relative-speed", seed: int = 0
+    rows: TrainingSet,
+    hardware: str,
+    objective: Objective = "relative-speed",
+    seed: int = 0,
+    threads: int | None = None,
 ) -> BoostedRanker:
     """Train on all workloads of which something ran; those of other machines weigh less."""
     usable = [i for i in range(len(rows.workloads)) if np.isfinite(rows.seconds[rows.groups == i]).any()]
     rows = rows.only(np.isin(rows.groups, usable))
-    return BoostedRanker(objective=objective, seed=seed).fit(
+    return BoostedRanker(objective=objective, seed=seed, threads=threads).fit(
         rows.X, rows.y, rows.groups, sample_weight=machine_weights(rows, hardware)
     )
 

@@ -58,12 +58,12 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
     onnx_model = read_model(model, run.options.input_shapes, run.options.dims)
     with ThreadPoolExecutor(1) as beside:
         reading = beside.submit(read_data, run)
-        library = beside.submit(lambda: library_for(run, reading.result()))
         ranker = beside.submit(lambda: ranker_for(run, reading.result()))
         prepared = lower_model(onnx_model, run.machine)
         run.clock.lap("import")
         run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
-        pools = [candidate_pool(kernel, library.result(), run.machine) for kernel in prepared.kernels]
+        library = library_for(run, reading.result())
+        pools = [candidate_pool(kernel, library, run.machine) for kernel in prepared.kernels]
         return prepared, pools, ranker.result()
 
 

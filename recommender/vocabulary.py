@@ -336,6 +336,13 @@ class Schedule:
         return tuple(d for d in self.decisions if isinstance(d, tuple))
 
     @classmethod
+    def stored(cls, id_: str, sketch: Sketch, decisions: tuple[Decision, ...]) -> Schedule:
+        """A schedule whose id is known: working out those of a whole library takes a second."""
+        schedule = cls(sketch, decisions)
+        schedule.__dict__["id"] = id_
+        return schedule
+
+    @classmethod
     def from_json(cls, sketch: Sequence[Json], decisions: Sequence[Json]) -> Schedule:
         """The schedule whose sketch and decisions were written as JSON lists."""
         return cls(

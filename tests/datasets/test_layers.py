@@ -13,7 +13,7 @@ from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.datasets.records import KernelUse, Measurement
 from recommender.datasets.store import Store
 from recommender.errors import DataError
-from recommender.vocabulary import Hardware, Outcome
+from recommender.vocabulary import Hardware, Outcome, Schedule
 from tests.datasets.test_store import HARDWARE, measurement
 from tests.recommender.test_candidates import matmul
 
@@ -145,3 +145,9 @@ def test_reading_a_store_leaves_the_file_as_it_is(tmp_path: Path) -> None:
 
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["mine.db"]
+
+
+def test_shipped_schedules_are_stored_under_their_ids() -> None:
+    """Reading believes them, as working them all out takes long."""
+    for m in load_data(SHIPPED).measurements[::97]:
+        assert Schedule(m.schedule.sketch, m.schedule.decisions).id == m.schedule.id
