@@ -56,6 +56,10 @@ class TrainingSet:
             self.machines,
         )
 
+    def usable(self) -> TrainingSet:
+        """The rows of workloads of which something ran."""
+        return self.only(np.isin(self.groups, np.unique(self.groups[np.isfinite(self.seconds)])))
+
     def judged_by_itself(self) -> TrainingSet:
         """The same rows, `y` relative to the best that is still there of each workload."""
         return replace(self, y=_log2_ratios(self.seconds, self.groups))
@@ -174,8 +178,7 @@ def fit_ranker(
     threads: int | None = None,
 ) -> BoostedRanker:
     """Train on all workloads of which something ran; those of other machines weigh less."""
-    usable = [i for i in range(len(rows.workloads)) if np.isfinite(rows.seconds[rows.groups == i]).any()]
-    rows = rows.only(np.isin(rows.groups, usable))
+    rows = rows.usable()
     return BoostedRanker(objective=objective, seed=seed, threads=threads).fit(
         rows.X, rows.y, rows.groups, sample_weight=machine_weights(rows, hardware)
     )

@@ -21,7 +21,7 @@ from recommender.progress import Reporter
 from recommender.ranking import Pool, candidate_pool, library_for, rank, ranker_for, read_data
 from recommender.report import Report, Tried
 from recommender.run import Choice, Clock, Options, Ranked, Run
-from recommender.session import PreparedModel, lower_model, read_model, this_machine
+from recommender.session import PreparedModel, find_model, lower_model, read_model, this_machine
 from recommender.vocabulary import BUSY_CORES, Candidate, Outcome
 from recommender.workspace import Workspace, open_workspace
 
@@ -36,6 +36,7 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
         RecommenderError: one of its kinds; nothing is left in the output folder then.
     """
     options, clock = options or Options(), Clock()
+    find_model(str(model))  # what is not there is said before TVM is imported, which takes seconds
     folder = OutputFolder.claim(model, options.output, options.force)
     run = Run(this_machine(options.target, options.threads), options, reporter or Reporter(0), clock)
     get_ready()
@@ -55,9 +56,10 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
     Importing needs no data, and candidates need no ranker, which may have to be trained: so data are read and
     the ranker is found or trained beside the rest. TVM's C++ and XGBoost let Python run meanwhile.
     """
-    onnx_model = read_model(model, run.options.input_shapes, run.options.dims)
-    with ThreadPoolExecutor(1) as beside:
+    options, beside = run.options, ThreadPoolExecutor(1)
+    try:
         reading = beside.submit(read_data, run)
+        onnx_model = read_model(model, options.input_shapes, options.dims)
         ranker = beside.submit(lambda: ranker_for(run, reading.result()))
         prepared = lower_model(onnx_model, run.machine)
         run.clock.lap("import")
@@ -65,6 +67,8 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
         library = library_for(run, reading.result())
         pools = [candidate_pool(kernel, library, run.machine) for kernel in prepared.kernels]
         return prepared, pools, ranker.result()
+    finally:
+        beside.shutdown(wait=False)  # what is wrong with the model is said at once
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recommender.compiler import setup
 from recommender.datasets.records import Setting
+from recommender.errors import ModelError
 from recommender.harness.measurer import Task
 from recommender.vocabulary import Hardware, Json, Kernel
 
@@ -70,6 +71,21 @@ class PreparedModel:
         return Task(kernel.workload.key, self.spaces[kernel.workload.key].to_json())
 
 
+def find_model(name: str) -> Path | None:
+    """The file of a model, None for a model of the zoo.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    from recommender.datasets import zoo
+
+    if Path(name).is_file():
+        return Path(name)
+    if name in zoo.zoo_names():
+        return None
+    raise ModelError(f"{name} does not exist; give an .onnx file, or a model of: recommender zoo list")
+
+
 def read_model(
     name: str,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
@@ -83,9 +99,10 @@ def read_model(
     from recommender.compiler import frontend
     from recommender.datasets import zoo
 
-    if name in zoo.zoo_names() and not Path(name).is_file():
+    path = find_model(name)
+    if path is None:
         return frontend.fold_model(zoo.zoo_model(name), name, input_shapes, dims)
-    return frontend.load_model(Path(name), input_shapes, dims)
+    return frontend.load_model(path, input_shapes, dims)
 
 
 def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:

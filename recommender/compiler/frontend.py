@@ -77,7 +77,7 @@ def fold_model(
 
 def _read(path: Path) -> onnx.ModelProto:
     if not path.is_file():
-        raise ModelError(f"{path} does not exist; give an .onnx file, or a model of: recommender zoo list")
+        raise ModelError(f"{path} does not exist; give an .onnx file")
     try:
         proto = onnx.load(str(path), load_external_data=False)
     except (DecodeError, OSError, ValueError) as exc:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from recommender.models.crossval import Fold, KernelScore, score_fold
-from recommender.studies.common import AT_1, light_ranker, said, usable
-from recommender.studies.table import Plot, Study, StudyInput, regret_row
+from recommender.studies.table import AT_1, Plot, Study, StudyInput, regret_row, said
+from recommender.studies.training import light_ranker
 from recommender.vocabulary import Json
 
 _SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -67,7 +67,7 @@ def _scored_part(
         chosen = set(rng.permutation(others)[: int(amount)])
         groups = [g for g, key in enumerate(fold.train.workloads) if models_of.get(key, frozenset()) & chosen]
         kept = np.isin(fold.train.groups, groups)
-    part = Fold(fold.model, usable(fold.train.only(kept)).judged_by_itself(), fold.test, fold.calls)
+    part = Fold(fold.model, fold.train.only(kept).usable().judged_by_itself(), fold.test, fold.calls)
     if not len(part.train.y):
         return []
     return score_fold(f"{curve}: {amount:g}", light_ranker(seed), part)

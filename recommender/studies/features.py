@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from recommender.features import FEATURE_NAMES, feature_groups
 from recommender.models.boosted import BoostedRanker
 from recommender.models.crossval import Fold, KernelScore, score_fold, score_trained
-from recommender.studies.common import AT_1, light_ranker, said
-from recommender.studies.table import Plot, Study, StudyInput, regret_row
+from recommender.studies.table import AT_1, Plot, Study, StudyInput, regret_row, said
+from recommender.studies.training import light_ranker
 from recommender.vocabulary import Json
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from recommender.errors import DataError, UsageError
 from recommender.models import metrics
 from recommender.models.training import TrainingSet, machine_weights, training_set
-from recommender.studies.common import light_ranker, said, usable
-from recommender.studies.table import Plot, Study, StudyInput
+from recommender.studies.table import Plot, Study, StudyInput, said
+from recommender.studies.training import light_ranker
 from recommender.vocabulary import Json
 
 
@@ -52,7 +52,7 @@ def _hardware_row(everything: TrainingSet, target: str, source: str, seed: int) 
     for part in parts:
         train = everything.without(set(part))
         groups = [g for g, m in enumerate(train.machines) if m in wanted]
-        train = usable(train.only(np.isin(train.groups, groups)))
+        train = train.only(np.isin(train.groups, groups)).usable()
         if not len(train.y):
             continue
         ranker = light_ranker(seed).fit(

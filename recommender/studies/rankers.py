@@ -9,8 +9,8 @@ import numpy as np
 from recommender.models import metrics
 from recommender.models.contract import Vector
 from recommender.models.crossval import HEDGED, KS, RANKERS, Fold, KernelScore, judged, score_fold
-from recommender.studies.common import ranker_of, said
-from recommender.studies.table import Plot, Study, StudyInput, regret_row
+from recommender.studies.table import Plot, Study, StudyInput, regret_row, said
+from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
 
 _BUDGETS = (1, 2, 3, 5, 8, 12, 20)

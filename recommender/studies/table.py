@@ -12,10 +12,11 @@ from joblib import Parallel, delayed, parallel_config
 
 from recommender.datasets.layers import Data
 from recommender.errors import DataError
-from recommender.models.crossval import Fold, KernelScore, make_folds
+from recommender.models.crossval import KS, Fold, KernelScore, make_folds
 from recommender.models.metrics import bootstrap_interval
 from recommender.vocabulary import Hardware, Json
 
+AT_1 = KS.index(1)
 T = TypeVar("T")
 Backend = Literal["loky", "threading", "dask"]
 
@@ -115,6 +116,11 @@ def _cell(value: Json) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def said(row: dict[str, Json], column: str) -> str:
+    """A percentage with its interval."""
+    return f"{row[column]:.1f} % ({row['low %']:.1f} to {row['high %']:.1f})"
 
 
 def regret_row(scores: list[KernelScore], index: int) -> tuple[float, float, float]:

@@ -101,6 +101,28 @@ def sleeping_later(a: T.Buffer((1,), "float32"), b: T.Buffer((1,), "float32")): 
 
 
 @T.prim_func(s_tir=True)
+def eating_later(a: T.Buffer((1,), "float32"), b: T.Buffer((1,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(1):
+        with T.sblock("eat"):
+            v = T.axis.spatial(1, i)
+            b[v] = a[v] + T.Cast(
+                "float32",
+                T.if_then_else(
+                    T.call_extern("float64", "drand48") > T.float64(1e-6),
+                    T.call_extern(
+                        "int32",
+                        "memset",
+                        T.call_extern("handle", "malloc", T.int64(1 << 35)),
+                        1,
+                        T.int64(1 << 35),
+                    ),
+                    0,
+                ),
+            )
+
+
+@T.prim_func(s_tir=True)
 def random(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
     T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
     for i in range(8):
@@ -205,6 +227,7 @@ def test_memory_is_bounded(machine: Machine) -> None:
     with Measurer(machine.target, machine.threads, client=client) as measurer:
         with pytest.raises(OutOfMemory):
             measurer.measure(*case(huge, machine))
+        assert not measurer.measure(*case(eating_later, machine)).ok  # 32 GiB, which it does not get
         assert measurer.measure(*case(doubling, machine)).ok
 
 

@@ -13,9 +13,9 @@ import pytest
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError, UsageError
 from recommender.studies import SUBJECTS, StudyInput, run_study
-from recommender.studies.common import ranker_of
 from recommender.studies.drawing import draw
 from recommender.studies.table import Backend
+from recommender.studies.training import ranker_of
 from recommender.vocabulary import Outcome, Status
 
 
