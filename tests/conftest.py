@@ -105,6 +105,14 @@ def convnet_path(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def small_path(tmp_path: Path) -> Path:
+    """A model of two convolutions, for tests that care about the run, not about every kind of kernel."""
+    path = tmp_path / "small.onnx"
+    onnx.save(two_convolutions(), str(path))
+    return path
+
+
 @pytest.fixture(scope="session")
 def tuned_store(tmp_path_factory: pytest.TempPathFactory, machine: Machine) -> Path:
     """A store with a real library: a small convolutional net, tuned with a few trials a kernel."""

@@ -103,9 +103,9 @@ def test_a_killed_search_loses_nothing_and_is_finished_by_the_next(donor: Path, 
 
 
 def test_a_killed_recommendation_leaves_no_folder_and_the_next_completes(
-    convnet_path: Path, library: Path, tmp_path: Path
+    small_path: Path, library: Path, tmp_path: Path
 ) -> None:
-    arguments = (convnet_path, "--store", library, "--top-k", "2", "-o", "out")
+    arguments = (small_path, "--store", library, "--top-k", "2", "-o", "out")
     before = measured(library)
     for kept in killed_at_random_moments(
         "recommend_main", *arguments, cwd=tmp_path, store=library, seconds=9
@@ -122,11 +122,11 @@ def test_a_killed_recommendation_leaves_no_folder_and_the_next_completes(
 
 
 def test_a_killed_collection_loses_nothing_and_ends_like_an_undisturbed_one(
-    convnet_path: Path, library: Path, tmp_path: Path
+    small_path: Path, library: Path, tmp_path: Path
 ) -> None:
     undisturbed = tmp_path / "undisturbed.db"
     shutil.copyfile(library, undisturbed)
-    arguments = ("collect", convnet_path, "--per-kernel", "4", "-q", "--store")
+    arguments = ("collect", small_path, "--per-kernel", "4", "-q", "--store")
     assert start("main", *arguments, undisturbed, cwd=tmp_path).wait(240) == 0
 
     before = measured(library)

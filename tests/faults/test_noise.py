@@ -93,11 +93,11 @@ class Listener(Reporter):
 
 
 @pytest.mark.usefixtures("short_latencies")
-def test_a_run_on_a_busy_machine_says_so(convnet_path: Path, library: Path, tmp_path: Path) -> None:
+def test_a_run_on_a_busy_machine_says_so(small_path: Path, library: Path, tmp_path: Path) -> None:
     listener = Listener()
     options = Options(top_k=1, output=tmp_path / "out", store=library)
     with busy_machine():
-        report: Report = recommend(convnet_path, options, listener)
+        report: Report = recommend(small_path, options, listener)
 
     assert any("cores busy meanwhile" in text for text in listener.said)
     assert median(t.outcome.load for k in report.kernels for t in k.tried) > 0.5

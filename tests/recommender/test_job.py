@@ -135,12 +135,12 @@ def test_a_kernel_that_cannot_be_run_keeps_its_fallback_and_blames_no_candidate(
         assert list(opened.measurements(key)) == []
 
 
-def test_without_measuring_two_processes_agree(convnet_path: Path, library: Path, tmp_path: Path) -> None:
+def test_without_measuring_two_processes_agree(small_path: Path, library: Path, tmp_path: Path) -> None:
     reports = []
     for _ in range(2):
         command = [
             *(sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"),
-            *(str(convnet_path), "--store", str(library), "--no-measure", "-q"),
+            *(str(small_path), "--store", str(library), "--no-measure", "-q"),
             *("-o", str(tmp_path / "same"), "--force"),
         ]
         subprocess.run(command, check=True, capture_output=True)
