@@ -25,6 +25,7 @@ from recommender.vocabulary import (
     Sketch,
     Status,
     Workload,
+    canonical_json,
 )
 
 _SCHEMA = """
@@ -129,7 +130,9 @@ class Store:
 
     def add_hardware(self, hardware: Hardware) -> None:
         """Remember what a hardware id stands for."""
-        self._execute("INSERT OR IGNORE INTO hardware VALUES (?, ?)", hardware.id, _dump(hardware.to_json()))
+        self._execute(
+            "INSERT OR IGNORE INTO hardware VALUES (?, ?)", hardware.id, canonical_json(hardware.to_json())
+        )
 
     def hardware(self) -> dict[str, Hardware]:
         """All hardware that was measured on, by id."""
@@ -142,7 +145,8 @@ class Store:
         with self._guard(), self._writing():
             for use, workload in kernels:
                 self._db.execute(
-                    "INSERT OR IGNORE INTO workload VALUES (?, ?)", (workload.key, _dump(workload.to_json()))
+                    "INSERT OR IGNORE INTO workload VALUES (?, ?)",
+                    (workload.key, canonical_json(workload.to_json())),
                 )
                 self._db.execute(
                     "INSERT OR REPLACE INTO kernel VALUES (?, ?, ?, ?, ?)",
@@ -184,10 +188,10 @@ class Store:
                     measurement.hardware,
                     measurement.pipeline,
                     sketch,
-                    _dump(measurement.schedule.decisions),
+                    canonical_json(measurement.schedule.decisions),
                     outcome.status.value,
                     outcome.reason,
-                    _dump([float(f"{s:.6g}") for s in outcome.seconds]),
+                    canonical_json([float(f"{s:.6g}") for s in outcome.seconds]),
                     round(outcome.load, 2),
                     measurement.source,
                     measurement.policy,
@@ -284,7 +288,7 @@ class Store:
             return [Search(*row) for row in rows]
 
     def _sketch_id(self, sketch: Sketch) -> int:
-        text = _dump(sketch.to_json())
+        text = sketch.canonical
         if text not in self._sketches:
             self._db.execute("INSERT OR IGNORE INTO sketch (json) VALUES (?)", (text,))
             row = self._db.execute("SELECT id FROM sketch WHERE json = ?", (text,)).fetchone()
@@ -324,7 +328,3 @@ class Store:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)

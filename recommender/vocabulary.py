@@ -37,10 +37,11 @@ Json: TypeAlias = Any
 
 def digest(value: Json, length: int = 16) -> str:
     """Hex digest of a JSON value that does not depend on key order, process or platform."""
-    return _hash_of(_canonical(value), length)
+    return _hash_of(canonical_json(value), length)
 
 
-def _canonical(value: Json) -> str:
+def canonical_json(value: Json) -> str:
+    """A JSON value as text, the same whatever the order of keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -187,7 +188,7 @@ class Sketch:
     @cached_property
     def canonical(self) -> str:
         """Its JSON as text: thousands of schedules of one sketch need it for their ids."""
-        return _canonical(self.to_json())
+        return canonical_json(self.to_json())
 
     @classmethod
     def from_json(cls, value: Sequence[Json]) -> Sketch:
@@ -328,7 +329,7 @@ class Schedule:
     @cached_property
     def id(self) -> str:
         """Key of this schedule in stores: `digest` of sketch and decisions, equal where they are equal."""
-        return _hash_of(f"[{self.sketch.canonical},{_canonical(self.decisions)}]")
+        return _hash_of(f"[{self.sketch.canonical},{canonical_json(self.decisions)}]")
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
-from tvm.script import tirx as T
 
 from recommender.compiler.hardware import target_from_json
 from recommender.compiler.sketches import DesignSpace
@@ -24,6 +23,7 @@ from recommender.report import Report, report_json
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Schedule
+from tests.recommender.harness.test_measurer import aborting
 
 pytestmark = [pytest.mark.tvm, pytest.mark.usefixtures("short_latencies")]
 
@@ -102,15 +102,6 @@ def gain(report: Report) -> float:
     """Time of all fallbacks over time of all chosen schedules, both from the second bank."""
     pairs = [(k.calls * k.fallback.median_seconds, k.calls * k.best.median_seconds) for k in report.kernels]
     return sum(slow for slow, _ in pairs) / sum(fast for _, fast in pairs)
-
-
-@T.prim_func(s_tir=True)
-def aborting(a: T.Buffer((8,), "float32"), b: T.Buffer((8,), "float32")):  # type: ignore[no-untyped-def]
-    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
-    for i in range(8):
-        with T.sblock("abort"):
-            v = T.axis.spatial(8, i)
-            b[v] = a[v] + T.Cast("float32", T.call_extern("int32", "abort"))
 
 
 def test_a_kernel_that_cannot_be_run_keeps_its_fallback_and_blames_no_candidate(
