@@ -57,7 +57,12 @@ def _versions() -> Iterator[Finding]:
 def _compiler() -> Iterator[Finding]:
     from recommender.compiler import setup
 
-    found = setup.c_compiler()
+    try:
+        found = setup.c_compiler()
+    except RecommenderError as exc:
+        what, _, mend = str(exc).rpartition("; ")
+        yield Finding("C compiler", Verdict.FAILURE, what, mend)
+        return
     if found is None:
         yield Finding("C compiler", Verdict.FAILURE, "none on PATH", "apt-get install g++")
     else:

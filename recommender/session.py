@@ -83,7 +83,8 @@ def find_model(name: str) -> Path | None:
         return Path(name)
     if name in zoo.zoo_names():
         return None
-    raise ModelError(f"{name} does not exist; give an .onnx file, or a model of: recommender zoo list")
+    what = "is a folder" if Path(name).is_dir() else "does not exist"
+    raise ModelError(f"{name} {what}; give an .onnx file, or a model of: recommender zoo list")
 
 
 def read_model(
@@ -116,7 +117,13 @@ def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
     target = hardware.target_from_json(machine.target)
     with setup.native_silence():
         lowered = lowering.lower(frontend.import_model(model), target)
-        found = lowering.kernels_of(lowered, target)
+        try:
+            found = lowering.kernels_of(lowered, target)
+        except (ValueError, RuntimeError) as exc:  # TVM, which counts in 32 bits where it tiles
+            why = (str(exc).strip() or type(exc).__name__).splitlines()[-1]
+            raise ModelError(
+                f"TVM cannot schedule {model.name} ({why}); if its shapes are very large, give smaller ones"
+            ) from exc
     spaces = {k.kernel.workload.key: k.space for k in found}
     return PreparedModel(model.name, tuple(k.kernel for k in found), spaces, lowered, model)
 

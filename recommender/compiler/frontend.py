@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,8 @@ def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
                 disabled_optimizers=_UNWANTED_OPTIMIZERS,
             )
         except Exception as exc:  # ORT raises bare Exception subclasses that it does not export
+            if operators := _unsupported_operators(proto):  # ORT names the first that it does not know
+                raise _unsupported(operators) from exc
             raise ModelError(f"{name} is not a valid model: {_first_line(exc)}; export it again") from exc
         folded = onnx.load(str(target))
     for value, output in zip(folded.graph.output, session.get_outputs(), strict=True):
@@ -210,10 +213,7 @@ def import_model(model: OnnxModel) -> IRModule:
         ):
             return importer.from_onnx(model.proto, keep_params_in_input=False)
     except tvm.error.OpNotImplemented as exc:
-        raise ModelError(
-            f"TVM cannot import these operators: {_operators_in(exc)}; export with "
-            "another opset, or rewrite the model without them"
-        ) from exc
+        raise _unsupported(_unsupported_operators(model.proto)) from exc
     except Exception as exc:  # converters raise whatever they stumble over
         operator = re.search(r"Error converting operator (\S+)", printed.getvalue())
         where = f" at operator {operator[1].rstrip(',')}" if operator else ""
@@ -222,8 +222,26 @@ def import_model(model: OnnxModel) -> IRModule:
         ) from exc
 
 
-def _operators_in(exc: Exception) -> str:
-    return ", ".join(sorted(name.strip() for name in _first_line(exc).rpartition(":")[2].split(",")))
+def _unsupported(operators: Collection[str]) -> ModelError:
+    return ModelError(
+        f"TVM cannot import these operators: {', '.join(sorted(operators))}; export with another opset, or "
+        "rewrite the model without them"
+    )
+
+
+def _unsupported_operators(proto: onnx.ModelProto) -> set[str]:
+    """Operators that TVM does not import, of the graph, its branches and the model's own functions."""
+    functions = proto.functions
+    used = _operators(itertools.chain(proto.graph.node, *(function.node for function in functions)))
+    return used - {*importer._get_convert_map(), "If", "Constant", *(function.name for function in functions)}
+
+
+def _operators(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    operators: set[str] = set()
+    for node in nodes:
+        graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+        operators |= {node.op_type, *_operators(inner for graph in graphs for inner in graph.node)}
+    return operators
 
 
 def _first_line(exc: BaseException) -> str:

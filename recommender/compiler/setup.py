@@ -10,19 +10,17 @@ import importlib
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import sys
 import types
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recommender.errors import SetupError, UsageError
 
 TVM_VERSION = "0.27.0.post1"
-FFI_BELOW = (0, 1, 15)
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+FFI_SERIES = "0.1.14.post"
 
 
 def usable_cores() -> int:
@@ -32,22 +30,60 @@ def usable_cores() -> int:
     return cores if quota is None else max(1, min(cores, int(quota + 0.5)))
 
 
-def cgroup_quota() -> float | None:
-    """Cores that a cgroup (a container) allows, or None when it sets no limit."""
+def cgroup_quota(root: Path = Path("/")) -> float | None:
+    """Cores that the control groups of this process allow (its container's, its service's), or None.
+
+    Of all groups from its own up to the topmost, of version 1 and 2, the smallest limit counts. `root` is
+    where /proc and /sys are.
+    """
+    limits = (_limit(folder) for folder in _control_groups(root))
+    return min((cores for cores in limits if cores is not None), default=None)
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Where limits of this process's cores may be: a container often sees but the topmost of them."""
     try:
-        limit, period = CGROUP_QUOTA.read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if not controllers or "cpu" in controllers.split(","):  # of version 2; of version 1
+            top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+            own = PurePosixPath(path)
+            yield from (top / group.relative_to("/") for group in (own, *own.parents))
+
+
+def _limit(group: Path) -> float | None:
+    """The cores that one control group allows, or None: no limit is written as "max", or as -1."""
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
         return None
 
 
 def c_compiler() -> str | None:
-    """The name of a C compiler on PATH, which TVM links with."""
-    return next((n for n in ("g++", "gcc", "clang++", "clang", "cc", "c++") if shutil.which(n)), None)
+    """What TVM links with: CXX or CC of the environment, else the first compiler on PATH, or None.
+
+    Raises:
+        SetupError: the variable names no program that can be found.
+    """
+    for variable in ("CXX", "CC"):
+        if command := os.environ.get(variable):
+            if shutil.which(command) is None:
+                raise SetupError(
+                    f"{variable} is {command!r}, and there is no such program for TVM to link with; "
+                    f"set {variable} to a compiler without options, or unset it"
+                )
+            return command
+    return next((n for n in ("g++", "gcc", "clang++", "clang", "c++", "cc") if shutil.which(n)), None)
 
 
 def check_versions() -> None:
-    """Refuse a TVM or tvm-ffi that is missing, or known to crash.
+    """Refuse a TVM or tvm-ffi that is missing, or of another version than this package needs.
 
     tvm-ffi 0.1.15 changed the type of a native hook, so that TVM 0.27 dies with SIGSEGV on saving any
     workload; nothing in its wheel's metadata forbids the pair.
@@ -60,10 +96,10 @@ def check_versions() -> None:
         tvm, ffi = metadata.version("apache-tvm"), metadata.version("apache-tvm-ffi")
     except metadata.PackageNotFoundError as exc:
         raise SetupError(f"{exc.name} is not installed; {mend}") from exc
-    if not tvm.startswith("0.27."):
-        raise SetupError(f"apache-tvm 0.27 is needed, but {tvm} is installed; {mend}")
-    if tuple(map(int, re.findall(r"\d+", ffi)[:3])) >= FFI_BELOW:
-        raise SetupError(f"apache-tvm-ffi {ffi} crashes TVM {tvm}; {mend}")
+    if tvm != TVM_VERSION:
+        raise SetupError(f"apache-tvm {TVM_VERSION} is needed, but {tvm} is installed; {mend}")
+    if not ffi.startswith(FFI_SERIES):
+        raise SetupError(f"apache-tvm-ffi {ffi} crashes TVM {tvm} or is too old for it; {mend}")
 
 
 def prepare(threads: int | None = None) -> int:

@@ -3,7 +3,9 @@
 import pytest
 
 from recommender.errors import UsageError
-from recommender.spelling import parse_dim, parse_input_shape
+from recommender.spelling import LARGEST, parse_dim, parse_input_shape
+
+NO_DIMENSIONS = ["0", "-1", "a", "²", str(LARGEST + 1), pytest.param(5000 * "1", id="thousands of digits")]
 
 
 @pytest.mark.parametrize(
@@ -24,8 +26,17 @@ def test_what_is_not_a_shape_is_refused(text: str) -> None:
         parse_input_shape(text)
 
 
+@pytest.mark.parametrize("size", NO_DIMENSIONS)
+def test_what_is_not_a_dimension_is_refused(size: str) -> None:
+    with pytest.raises(UsageError, match="--input-shape"):
+        parse_input_shape(f"x:1,{size}")
+    with pytest.raises(UsageError, match="--dim"):
+        parse_dim(f"batch={size}")
+
+
 def test_dim() -> None:
     assert parse_dim("batch=4") == ("batch", 4)
+    assert parse_dim(f"a=b={LARGEST}") == ("a=b", LARGEST)
 
 
 @pytest.mark.parametrize("text", ["batch", "batch=", "=4", "batch=0", "batch=-1", "batch=x"])

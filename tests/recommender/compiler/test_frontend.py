@@ -113,6 +113,37 @@ def test_every_unsupported_operator_is_named(tmp_path: Path) -> None:
         import_model(load_model(path))
 
 
+def test_operators_that_nobody_knows_are_all_named(tmp_path: Path) -> None:
+    branch = helper.make_graph(
+        [helper.make_node("Baz", ["x"], ["b"])], "branch", [], [helper.make_tensor_value_info("b", 1, None)]
+    )
+    nodes = [
+        helper.make_node("Foo", ["x"], ["f"]),
+        helper.make_node("Det", ["f"], ["d"]),
+        helper.make_node("Relu", ["d"], ["r"]),
+        helper.make_node("If", ["c"], ["i"], then_branch=branch, else_branch=branch),
+        helper.make_node("Own", ["i"], ["o"], domain="own"),
+        helper.make_node("Add", ["r", "o"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": [3, 3]}, "y", [numpy_helper.from_array(np.array(True), "c")])
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    inner = [helper.make_node("Bar", ["a"], ["b"])]
+    model.functions.append(
+        helper.make_function("own", "Own", ["a"], ["b"], inner, [helper.make_opsetid("", 18)])
+    )
+
+    with pytest.raises(ModelError, match="cannot import these operators: Bar, Baz, Det, Foo;"):
+        load_model(save(model, tmp_path))
+
+
+def test_a_model_that_is_invalid_for_another_reason_is_said(tmp_path: Path) -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    path = save(model_of(nodes, {"x": [2, 8]}, "y", [weight("w", 9, 4)]), tmp_path)
+
+    with pytest.raises(ModelError, match=r"model is not a valid model: .*; export it again"):
+        load_model(path)
+
+
 def test_computed_pads_are_folded(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Concat", ["zeros", "ones"], ["pads"], axis=0),
