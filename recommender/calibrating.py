@@ -15,12 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from recommender.harness.client import WorkerFailure
+from recommender.attempts import Attempts
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, rank_kernel
 from recommender.run import Ranked
 from recommender.session import PreparedModel
-from recommender.vocabulary import Candidate, Kernel
+from recommender.vocabulary import Candidate, Kernel, Outcome
 from recommender.workspace import Workspace
 
 MODELS = ("resnet18", "mobilenet_v2")
@@ -34,8 +34,12 @@ def calibrate(
     budget_seconds: float,
     reporter: Reporter,
 ) -> int:
-    """Measure until the set is done or the budget is spent. Return how many candidates were measured."""
-    start, measured = time.monotonic(), 0
+    """Measure until the set is done or the budget is spent. Return how many candidates were measured.
+
+    Raises:
+        NothingMeasuredError: there was something to measure, and all of it failed.
+    """
+    start, attempts = time.monotonic(), Attempts(reporter)
     knowledge = replace(knowledge, measured={})  # the set stays the same while it is measured
     for model in models:
         workspace.register(model)
@@ -46,12 +50,10 @@ def calibrate(
                 reporter.say(f"the budget of {budget_seconds:.0f} s is spent; run it again to go on")
                 break
             ranked = rank_kernel(kernel, knowledge, workspace.machine)
-            try:
-                measured += _measure(model, spread(ranked), workspace)
-            except WorkerFailure as exc:
-                reporter.say(f"{kernel.name} cannot be measured ({exc})")
+            with attempts.on(kernel.name):
+                attempts.outcomes.extend(_measure(model, spread(ranked), workspace))
             steps.advance(kernel.name)
-    return measured
+    return attempts.count()
 
 
 def design(models: Sequence[PreparedModel]) -> Iterator[tuple[PreparedModel, Kernel]]:
@@ -75,13 +77,12 @@ def spread(ranked: Ranked) -> list[Candidate]:
     return list({c.schedule: c for c in chosen}.values())
 
 
-def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: Workspace) -> int:
+def _measure(model: PreparedModel, candidates: Sequence[Candidate], workspace: Workspace) -> list[Outcome]:
     workload = candidates[0].workload
     done = {m.schedule for m in workspace.kept(workload.key)}
     todo = [c for c in candidates if c.schedule not in done]
     if not todo:
-        return 0
+        return []
     task = model.task(next(k for k in model.kernels if k.workload.key == workload.key))
     with workspace.loaded(task):
-        workspace.measure_all(model.name, task, todo)
-    return len(todo)
+        return workspace.measure_all(model.name, task, todo)

@@ -13,38 +13,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recommender.attempts import Attempts
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError
 from recommender.features import encode
-from recommender.harness.client import WorkerFailure
 from recommender.models.active import ranker_without
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
 from recommender.session import Machine, PreparedModel
-from recommender.vocabulary import Candidate, Donor, Kernel
+from recommender.vocabulary import Candidate, Donor, Kernel, Outcome
 from recommender.workspace import Workspace
 
 
 def collect(
     models: Sequence[PreparedModel], per_kernel: int, workspace: Workspace, reporter: Reporter
 ) -> int:
-    """Measure up to `per_kernel` candidates of every kernel. Return how many were measured."""
+    """Measure up to `per_kernel` candidates of every kernel. Return how many were measured.
+
+    Raises:
+        NothingMeasuredError: there was something to measure, and all of it failed.
+    """
     for model in models:
         workspace.register(model)
-    data, measured = load_data(SHIPPED, workspace.store.path), 0
+    data, attempts = load_data(SHIPPED, workspace.store.path), Attempts(reporter)
     with reporter.steps("collecting", sum(len(model.kernels) for model in models)) as steps:
         for model in models:
             ranker = _ranker_without(model, data, workspace, reporter)
             for kernel in model.kernels:
                 donors = _donors(kernel, data, workspace.machine)
                 chosen = _chosen(kernel, donors, ranker, per_kernel, workspace)
-                try:
-                    measured += _measure(model, kernel, chosen, workspace)
-                except WorkerFailure as exc:
-                    reporter.say(f"{model.name} {kernel.name} cannot be measured ({exc})")
+                with attempts.on(f"{model.name} {kernel.name}"):
+                    attempts.outcomes.extend(_measure(model, kernel, chosen, workspace))
                 steps.advance(f"{model.name} {kernel.name}")
-    return measured
+    return attempts.count()
 
 
 def _ranker_without(
@@ -111,14 +113,15 @@ def _draw(candidates: Sequence[Candidate], n: int, rng: np.random.Generator) -> 
     return [candidates[row] for row in sorted(rows)]
 
 
-def _measure(model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], workspace: Workspace) -> int:
+def _measure(
+    model: PreparedModel, kernel: Kernel, chosen: Sequence[Candidate], workspace: Workspace
+) -> list[Outcome]:
     kept = workspace.kept(kernel.workload.key)
     done = {m.schedule.id for m in kept}
     collected = sum(m.source == "collect" for m in kept)
     todo = [c for c in chosen if c.schedule.id not in done][: max(len(chosen) - collected, 0)]
     if not todo:
-        return 0
+        return []
     task = model.task(kernel)
     with workspace.loaded(task):
-        workspace.measure_all(model.name, task, todo)
-    return len(todo)
+        return workspace.measure_all(model.name, task, todo)

@@ -1,8 +1,9 @@
 """`recommender library import`: MetaSchedule records made elsewhere become schedules of the own library.
 
-A record's trace is read, never executed: its decisions are replayed on sketches that TVM generates here
-for the record's workload, built, checked and timed like any candidate. What cannot be read, does not fit
-or fails is counted with its reason.
+A record's trace is read, never executed. Every record is turned into decisions, which costs next to nothing;
+of those that fit a sketch which TVM generates here for their workload, the fastest few are replayed, built,
+checked and timed like any candidate, as only what was timed here can be a donor. What cannot be read, does
+not fit, fails or is not measured is counted with its reason.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from recommender.datasets.foreign import ForeignRecord, read_records, read_workloads
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.datasets.records import KernelUse
+from recommender.errors import NothingMeasuredError
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.progress import Reporter
@@ -23,7 +25,10 @@ from recommender.vocabulary import Candidate, Schedule, Workload
 from recommender.workspace import Workspace
 
 PER_WORKLOAD = 8
-"""Records tried for each workload, the fastest by their own account first."""
+"""Schedules measured for each workload, the fastest by their own account: twice what the library keeps."""
+
+_KNOWN = "measured already"
+_TOO_MANY = f"turned into decisions, but not measured: beyond the {PER_WORKLOAD} fastest of its workload"
 
 
 @dataclass
@@ -56,6 +61,7 @@ def import_database(folder: Path, origin: str, workspace: Workspace, reporter: R
 
     Raises:
         DataError: `folder` is no MetaSchedule work directory.
+        NothingMeasuredError: it has records, and not one of them ran or was measured before.
     """
     modules, summary = read_workloads(folder), ImportSummary()
     known = _Known.of(load_data(SHIPPED, workspace.store.path), workspace.machine)
@@ -64,6 +70,12 @@ def import_database(folder: Path, origin: str, workspace: Workspace, reporter: R
         for index in sorted(by_workload):
             _import_workload(modules[index], by_workload[index], origin, workspace, known, summary)
             steps.advance(f"workload {index}")
+    if summary.records and not summary.adopted and not summary.reasons[_KNOWN]:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in summary.reasons.most_common())
+        raise NothingMeasuredError(
+            f"none of the {summary.records} records of {folder} could be imported ({reasons}); give a folder "
+            "that TVM 0.27 wrote for a CPU, or run: recommender doctor"
+        )
     return summary
 
 
@@ -77,13 +89,6 @@ def _usable_records(folder: Path, workloads: int, summary: ImportSummary) -> dic
             summary.reasons["a workload that is not there"] += 1
         else:
             by_workload[record.workload].append(record)
-    for records in by_workload.values():
-        records.sort(key=lambda r: r.seconds)
-        if len(records) > PER_WORKLOAD:
-            summary.reasons[f"not tried: beyond the {PER_WORKLOAD} fastest of its workload"] += (
-                len(records) - PER_WORKLOAD
-            )
-            del records[PER_WORKLOAD:]
     return by_workload
 
 
@@ -104,25 +109,41 @@ def _import_workload(
     if workload.key not in known.workloads:  # else it stays one of the models that it is known from
         use = KernelUse(origin, workload.key, f"imported_{workload.key[:8]}", 1, workspace.machine.pipeline)
         workspace.store.add_kernels([(use, workload)])
-    todo: dict[Schedule, Candidate] = {}
-    for record in records:
-        assert record.schedule is not None
-        if record.schedule.sketch not in workload.sketches:
-            summary.reasons["no sketch of this structure here"] += 1
-        elif (workload.key, record.schedule) in known.schedules or record.schedule in todo:
-            summary.reasons["measured already"] += 1
-        else:
-            todo[record.schedule] = Candidate(workload, record.schedule, "import")
+    todo = [Candidate(workload, s, "import") for s in _to_measure(records, workload, known, summary)]
     if not todo:
         return
     try:
         with workspace.loaded(task):
-            outcomes = workspace.measure_all(origin, task, list(todo.values()))
+            outcomes = workspace.measure_all(origin, task, todo)
     except WorkerFailure as exc:
         summary.reasons[f"a workload that cannot be run ({type(exc).__name__})"] += len(todo)
         return
     summary.adopted += sum(outcome.ok for outcome in outcomes)
     summary.reasons.update(f"{o.status.value} when tried" for o in outcomes if not o.ok)
+
+
+def _to_measure(
+    records: Sequence[ForeignRecord], workload: Workload, known: _Known, summary: ImportSummary
+) -> list[Schedule]:
+    """The new schedules among the fastest that fit; all other records are counted with their reasons."""
+    fastest: set[Schedule] = set()
+    todo = []
+    for record in sorted(records, key=lambda r: r.seconds):
+        schedule = record.schedule
+        assert schedule is not None
+        if schedule.sketch not in workload.sketches:
+            summary.reasons["no sketch of this structure here"] += 1
+        elif schedule in fastest:
+            summary.reasons["the same schedule as of a faster record"] += 1
+        elif (workload.key, schedule) in known.schedules:
+            summary.reasons[_KNOWN] += 1
+            fastest.add(schedule)
+        elif len(fastest) >= PER_WORKLOAD:
+            summary.reasons[_TOO_MANY] += 1
+        else:
+            fastest.add(schedule)
+            todo.append(schedule)
+    return todo
 
 
 def _describe(module_json: str | None, workspace: Workspace) -> tuple[Workload, Task] | str:

@@ -15,11 +15,11 @@ from statistics import median
 
 import numpy as np
 
+from recommender.attempts import Attempts
 from recommender.datasets.records import Measurement
-from recommender.harness.client import WorkerFailure
 from recommender.progress import Reporter
 from recommender.session import PreparedModel
-from recommender.vocabulary import Candidate, Kernel, Schedule
+from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
 from recommender.workspace import Workspace
 
 _ROUNDS = 4
@@ -33,6 +33,12 @@ class Drift:
     workload: str
     before_seconds: tuple[float, ...]
     after_seconds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, workload: str, again: Sequence[tuple[Outcome, Outcome]]) -> Drift:
+        """What became of a kernel whose schedules had and have these outcomes."""
+        before, after = zip(*((old.median_seconds, now.median_seconds) for old, now in again), strict=True)
+        return cls(workload, before, after)
 
     @property
     def best_kept(self) -> bool:
@@ -57,16 +63,21 @@ def remeasure(
 
     Those that were best by luck fall behind others, which are then measured too. `since` is in seconds since
     1970, now or the start of a run that was interrupted, which is so gone on with.
+
+    Raises:
+        NothingMeasuredError: there was something to measure, and all of it failed.
     """
     work = {k.workload.key: (model, k) for model in models for k in model.kernels}
-    drifts = []
+    drifts, attempts = [], Attempts(reporter)
     with reporter.steps("measuring again", len(work)) as steps:
-        for model, kernel in work.values():
-            try:
-                drifts += _again(model, kernel, per_kernel, workspace, since)
-            except WorkerFailure as exc:
-                reporter.say(f"{model.name} {kernel.name} cannot be measured ({exc})")
+        for key, (model, kernel) in work.items():
+            with attempts.on(f"{model.name} {kernel.name}"):
+                again = _again(model, kernel, per_kernel, workspace, since)
+                attempts.outcomes.extend(now for _, now in again)
+                if len(again) > 1:
+                    drifts.append(Drift.of(key, again))
             steps.advance(f"{model.name} {kernel.name}")
+    attempts.count()
     return drifts
 
 
@@ -78,10 +89,10 @@ def best_measured(kept: Sequence[Measurement], n: int) -> list[Measurement]:
 
 def _again(
     model: PreparedModel, kernel: Kernel, per_kernel: int, workspace: Workspace, since: float
-) -> list[Drift]:
+) -> list[tuple[Outcome, Outcome]]:
+    """What became of the kernel's best, before and now."""
     key, task = kernel.workload.key, model.task(kernel)
-    before: dict[Schedule, float] = {}
-    after: dict[Schedule, float] = {}
+    again: dict[Schedule, tuple[Outcome, Outcome]] = {}
     for _ in range(_ROUNDS):
         best = best_measured(workspace.kept(key), per_kernel)
         todo = [m for m in best if m.measured_at < since]
@@ -91,9 +102,8 @@ def _again(
             outcomes = workspace.measure_all(
                 model.name, task, [Candidate(kernel.workload, m.schedule, m.policy) for m in todo]
             )
-        before |= {m.schedule: m.outcome.median_seconds for m in todo}
-        after |= {m.schedule: o.median_seconds for m, o in zip(todo, outcomes, strict=True)}
-    return [Drift(key, tuple(before.values()), tuple(after.values()))] if len(after) > 1 else []
+        again |= {m.schedule: (m.outcome, now) for m, now in zip(todo, outcomes, strict=True)}
+    return list(again.values())
 
 
 def said(drifts: Sequence[Drift]) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from recommender.datasets.store import Store
+from recommender.harness.client import WorkerCrashed
+from recommender.harness.measurer import Measurer, Task
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, gather_knowledge
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.workspace import Workspace
 
 
 @pytest.fixture
@@ -20,3 +25,15 @@ def model(convnet_path: Path, machine: Machine) -> PreparedModel:
 @pytest.fixture
 def knowledge(machine: Machine, library: Path) -> Knowledge:
     return gather_knowledge(Run(machine, Options(store=library), Reporter(0), Clock()))
+
+
+class _Refusing(Measurer):
+    def load(self, task: Task) -> None:
+        raise WorkerCrashed("the worker died with SIGSEGV\nof something")
+
+
+@pytest.fixture
+def hopeless_workspace(machine: Machine, library: Path) -> Iterator[Workspace]:
+    """The small library, and a worker that takes no kernel at all."""
+    with Store(library) as store:
+        yield Workspace(machine, store, _Refusing(machine.target, machine.threads), "collect")

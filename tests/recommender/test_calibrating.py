@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from recommender.calibrating import PER_KERNEL, calibrate, design, spread
+from recommender.errors import NothingMeasuredError
 from recommender.progress import Reporter
 from recommender.ranking import Knowledge, rank_kernel
 from recommender.session import Machine, PreparedModel
-from recommender.workspace import open_workspace
+from recommender.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.tvm
 
@@ -44,3 +45,10 @@ def test_it_measures_once_and_keeps_to_the_budget(
         assert first >= len(model.kernels)
         assert calibrate([model], knowledge, workspace, 300.0, Reporter(0)) == 0
         assert sum(1 for _ in workspace.store.measurements()) == first
+
+
+def test_if_no_kernel_can_be_measured_the_run_has_failed(
+    model: PreparedModel, knowledge: Knowledge, hopeless_workspace: Workspace
+) -> None:
+    with pytest.raises(NothingMeasuredError, match=r"the worker died with SIGSEGV\)"):
+        calibrate([model], knowledge, hopeless_workspace, 300.0, Reporter(0))

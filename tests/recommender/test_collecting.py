@@ -1,12 +1,17 @@
 """What is measured to learn from: near and far, good and bad, the same choice every time."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.candidates import fallback_candidates, transfer_candidates
-from recommender.collecting import select
+from recommender.collecting import collect, select
+from recommender.errors import NothingMeasuredError
+from recommender.progress import Reporter
+from recommender.session import PreparedModel
 from recommender.vocabulary import Donor
+from recommender.workspace import Workspace
 from tests.recommender.test_candidates import HARDWARE, donor_of, matmul
 
 
@@ -41,3 +46,13 @@ def test_few_candidates_are_all_measured() -> None:
     chosen = select(transfers, transfers, own, 60, np.random.default_rng(1))
 
     assert set(transfers) <= set(chosen)
+
+
+@pytest.mark.tvm
+def test_if_no_kernel_can_be_measured_the_run_has_failed(
+    model: PreparedModel, hopeless_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recommender.collecting.SHIPPED", hopeless_workspace.store.path)  # quicker to read
+
+    with pytest.raises(NothingMeasuredError, match=r"the worker died with SIGSEGV\)"):
+        collect([model], 4, hopeless_workspace, Reporter(0))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from itertools import islice, permutations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ from recommender.compiler.export import write_database
 from recommender.compiler.sketches import schedule_of
 from recommender.datasets.foreign import read_records, read_workloads
 from recommender.datasets.layers import load_data
-from recommender.errors import DataError
-from recommender.importing import ImportSummary, import_database
+from recommender.errors import DataError, NothingMeasuredError
+from recommender.importing import PER_WORKLOAD, ImportSummary, import_database
 from recommender.models.training import training_set
 from recommender.progress import Reporter
 from recommender.session import Machine, PreparedModel
@@ -70,6 +72,9 @@ def test_every_good_record_becomes_a_schedule(
             (kept,) = workspace.kept(key)
             assert kept.outcome.ok
             assert kept.schedule == schedule_of(space.traces[0])
+
+    again = import_it(database)  # and nothing is left to do
+    assert (again.adopted, again.reasons) == (0, {"measured already": len(model.spaces)})
 
 
 def test_broken_records_are_counted_with_their_reasons(
@@ -161,10 +166,43 @@ def test_a_workload_that_calls_outside_is_not_run(
         "\n".join(json.dumps([0, json.loads(line)[1]]) for line in records) + "\n"
     )
 
+    with pytest.raises(NothingMeasuredError, match=rf"calls functions outside itself: {len(records)}\)"):
+        import_it(database)
+
+
+def test_the_fastest_that_fit_are_measured_and_all_are_turned_into_decisions(
+    database: Path, import_it: Callable[[Path], ImportSummary], machine: Machine, tmp_path: Path
+) -> None:
+    path = database / "database_tuning_record.json"
+    record = max(map(json.loads, path.read_text().splitlines()), key=lambda r: len(r[1][0][1]))
+    foreign_sketch = [[["SamplePerfectTile", ["l1"], [4, 64], ["v1"]]], [[0, [1, 1, 1, 7]]]]
+    elsewhere = [with_trace(record, foreign_sketch, 1e-6) for _ in range(PER_WORKLOAD + 1)]
+    variants = [with_trace(record, trace, 1e-3) for trace in retiled(record[1][0], PER_WORKLOAD + 2)]
+    path.write_text("\n".join(map(json.dumps, elsewhere + variants)) + "\n")
+
     summary = import_it(database)
 
-    assert summary.adopted == 0
-    assert summary.reasons == {"a workload that calls functions outside itself": len(records)}
+    assert summary.records == len(elsewhere) + len(variants)
+    assert summary.adopted + sum(summary.reasons.values()) == summary.records
+    assert summary.reasons["no sketch of this structure here"] == len(elsewhere)
+    (unmeasured,) = [n for reason, n in summary.reasons.items() if "but not measured" in reason]
+    assert unmeasured == len(variants) - PER_WORKLOAD
+    with open_workspace(machine, tmp_path / "own.db", "import") as workspace:
+        assert len(list(workspace.store.measurements())) == PER_WORKLOAD
+
+
+def with_trace(record: Any, trace: Any, seconds: float) -> Any:
+    workload, (_, _, target, arguments) = record
+    return [workload, [trace, [seconds], target, arguments]]
+
+
+def retiled(trace: Any, n: int) -> list[Any]:
+    """The same trace with `n` different orders of its tiles' factors."""
+    instructions, decisions = trace
+    tiles = [sorted(set(permutations(d))) if isinstance(d, list) else [d] for _, d in decisions]
+    chosen = list(islice(product(*tiles), n))
+    assert len(chosen) == n
+    return [[instructions, [[place, d] for (place, _), d in zip(decisions, c, strict=True)]] for c in chosen]
 
 
 def test_workloads_that_tvm_cannot_read_end_nothing(
