@@ -30,7 +30,7 @@ def study(
 ) -> None:
     """Replay stored outcomes (the shipped ones by default) and say what they show; nothing is measured."""
     try:
-        from recommender.studies import SUBJECTS, StudyInput, run_study
+        from recommender.studies import StudyInput, named_subjects, run_study
         from recommender.studies.drawing import draw
         from recommender.studies.table import Backend
     except ImportError as exc:
@@ -41,9 +41,11 @@ def study(
         raise UsageError(f"--backend is loky, threading or dask, but got {backend}")
     if backend == "dask" and find_spec("distributed") is None:
         raise SetupError("--backend dask needs a package; run: pip install 'dask[distributed]'")
-    names = [s for s in SUBJECTS if s != "hardware"] if subjects == ["all"] else subjects
+    names = named_subjects(subjects)
     data = load_data(must_exist(store or SHIPPED))
     given = StudyInput(data.of_models(model) if model else data, seed, jobs, cast(Backend, backend))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
     with reporter_for(quiet, False).steps("studying", len(names)) as steps:
         for name in names:
             result = run_study(name, given)
@@ -51,7 +53,6 @@ def study(
             if output is None:
                 print(result.markdown())
                 continue
-            output.mkdir(parents=True, exist_ok=True)
             (output / f"{name}.md").write_text(result.markdown())
             page = {"subject": name, "finding": result.finding, "rows": result.rows, "raw": result.raw}
             (output / f"{name}.json").write_text(json.dumps(page, allow_nan=False) + "\n")

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from recommender.studies.subjects import SUBJECTS, run_study
+from recommender.models.baselines import RegressorRanker
+from recommender.studies.rankers import compare_rankers
+from recommender.studies.subjects import SUBJECTS, named_subjects, run_study
 from recommender.studies.table import Study, StudyInput
 
-__all__ = ["SUBJECTS", "Study", "StudyInput", "run_study"]
+__all__ = [
+    "SUBJECTS",
+    "RegressorRanker",
+    "Study",
+    "StudyInput",
+    "compare_rankers",
+    "named_subjects",
+    "run_study",
+]

@@ -16,12 +16,13 @@ _SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def study_data(given: StudyInput) -> Study:
-    """Learning curves: over the share of outcomes, and over the number of models learned from."""
+    """Learning curves: over the share of outcomes, of donors, and over the number of models learned from."""
     n_models = len(given.folds)
     sizes = sorted({n for n in (1, 2, 3, 5, 8, n_models - 1) if n < n_models})
     work: list[tuple[object, ...]] = []
     for fold in given.folds:
-        work += [("share of outcomes", share, given.seed, fold, None) for share in _SHARES]
+        for curve in ("share of outcomes", "share of donors"):
+            work += [(curve, share, given.seed, fold, None) for share in _SHARES]
         others = [f.model for f in given.folds if f.model != fold.model]
         models_of = given.data.lineage.origins
         work += [("models learned from", n, given.seed, fold, (others, models_of)) for n in sizes]
@@ -41,15 +42,8 @@ def study_data(given: StudyInput) -> Study:
         f"{said(full, 'regret@1 %')}: "
         f"{'more data still helps' if helps else 'what more data would bring is within the interval'}."
     )
-    plot = Plot(
-        "lines",
-        "amount",
-        "regret@1 %",
-        "amount (share, or number of models)",
-        "regret@1, % of time",
-        series="curve",
-    )
-    return Study("data", finding, rows, plot)
+    plot = Plot("lines", "amount", "regret@1 %", "", "regret@1, % of time", series="curve", panel="curve")
+    return Study("data", finding, rows, plot, [vars(score) for score in scores])
 
 
 def _scored_part(
@@ -60,13 +54,17 @@ def _scored_part(
     models: tuple[list[str], Mapping[str, frozenset[str]]] | None,
 ) -> list[KernelScore]:
     rng = np.random.default_rng([seed, zlib.crc32(fold.model.encode())])
-    if models is None:
-        kept = rng.random(len(fold.train.y)) < amount
-    else:
+    rows = fold.train
+    if models is not None:
         others, models_of = models
         chosen = set(rng.permutation(others)[: int(amount)])
-        groups = [g for g, key in enumerate(fold.train.workloads) if models_of.get(key, frozenset()) & chosen]
-        kept = np.isin(fold.train.groups, groups)
+        groups = [g for g, key in enumerate(rows.workloads) if models_of.get(key, frozenset()) & chosen]
+        kept = np.isin(rows.groups, groups)
+    elif curve == "share of donors":  # what has none, a kernel's own search, stays
+        donors = np.unique(rows.donors[rows.is_transfer])
+        kept = ~rows.is_transfer | np.isin(rows.donors, donors[rng.random(len(donors)) < amount])
+    else:
+        kept = rng.random(len(rows.y)) < amount
     part = Fold(fold.model, fold.train.only(kept).usable().judged_by_itself(), fold.test, fold.calls)
     if not len(part.train.y):
         return []

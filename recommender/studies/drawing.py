@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +17,8 @@ matplotlib.use("agg")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255", "#117733")
 """Okabe and Ito's palette without yellow and black, which vanish on a white or a dark page, and two more."""
 _MARKERS = "osD^vPX*h"
+_LONGEST_TICK = 20
+"""Longer names stand on the vertical axis alone; the horizontal one has their numbers."""
 _THEMES = {"light": ("white", "#222222"), "dark": ("#121212", "#dddddd")}
 
 
@@ -22,10 +26,13 @@ def draw(study: Study, folder: Path) -> list[Path]:
     """Write SUBJECT-light and SUBJECT-dark as PNG and SVG; return the paths."""
     paths = []
     for theme, (paper, ink) in _THEMES.items():
-        figure = Figure(figsize=(8, 4.5), facecolor=paper, layout="constrained")
-        axes = figure.add_subplot(facecolor=paper)
-        {"bars": _bars, "lines": _lines, "heat": _heat}[study.plot.kind](study, axes, ink)
-        _ink(axes, ink)
+        parts = list(_panels(study))
+        size = (8 * len(parts), max(map(_height, parts)))
+        figure = Figure(figsize=size, facecolor=paper, layout="constrained")
+        for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
+            axes.set_facecolor(paper)
+            {"bars": _bars, "lines": _lines, "heat": _heat}[study.plot.kind](part, axes, ink)
+            _ink(axes, ink)
         for suffix in ("png", "svg"):
             path = folder / f"{study.subject}-{theme}.{suffix}"
             # Without a date and with a fixed salt, the same study gives the same file.
@@ -33,6 +40,23 @@ def draw(study: Study, folder: Path) -> list[Path]:
                 figure.savefig(path, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
             paths.append(path)
     return paths
+
+
+def _panels(study: Study) -> Iterator[Study]:
+    """The study in parts that are drawn side by side."""
+    if not study.plot.panel:
+        yield study
+        return
+    column = study.plot.panel
+    for name in dict.fromkeys(row[column] for row in study.rows):
+        rows = [row for row in study.rows if row[column] == name]
+        yield replace(study, rows=rows, plot=replace(study.plot, x_label=study.plot.x_label or str(name)))
+
+
+def _height(study: Study) -> float:
+    """Inches: room for a line of text for each row of a heat map."""
+    names = {row[study.plot.y] for row in study.rows} if study.plot.kind == "heat" else ()
+    return max(4.5, 0.3 * len(names) + 1)
 
 
 def _ink(axes: Axes, ink: str) -> None:
@@ -68,7 +92,8 @@ def _lines(study: Study, axes: Axes, ink: str) -> None:
         rows = [row for row in study.rows if row[plot.series] == name]
         x, y = [row[plot.x] for row in rows], [row[plot.y] for row in rows]
         colour = _COLOURS[i % len(_COLOURS)]
-        axes.plot(x, y, color=colour, marker=_MARKERS[i % len(_MARKERS)], label=name)
+        style = "-" if i < len(_COLOURS) else "--"
+        axes.plot(x, y, style, color=colour, marker=_MARKERS[i % len(_MARKERS)], label=name)
         axes.fill_between(
             x, [r["low %"] for r in rows], [r["high %"] for r in rows], color=colour, alpha=0.08
         )
@@ -80,7 +105,8 @@ def _lines(study: Study, axes: Axes, ink: str) -> None:
     axes.minorticks_off()
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(bottom=0)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if plot.series != plot.panel:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _heat(study: Study, axes: Axes, ink: str) -> None:
@@ -90,10 +116,16 @@ def _heat(study: Study, axes: Axes, ink: str) -> None:
     for row in study.rows:
         if row[plot.value] is not None:
             values[names.index(row[plot.y]), names.index(row[plot.x])] = row[plot.value]
-    axes.imshow(values, cmap="cividis_r", vmin=0, vmax=np.nanpercentile(values, 90))
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    most = np.nanpercentile(values, 90)
+    axes.imshow(values, cmap="cividis_r", vmin=0, vmax=most)
+    if max(map(len, names)) <= _LONGEST_TICK:
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        axes.set_yticks(range(len(names)), names)
+    else:
+        axes.set_xticks(range(len(names)), [str(i) for i in range(1, 1 + len(names))])
+        axes.set_yticks(range(len(names)), [f"{name}  {i}" for i, name in enumerate(names, 1)])
     for i, j in np.argwhere(np.isfinite(values)):
-        axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color="white", fontsize=8)
+        colour = "white" if values[i, j] > most / 2 else "black"  # the map goes from yellow to dark blue
+        axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(f"{plot.y_label} ({plot.value})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,10 +26,11 @@ def study_hardware(given: StudyInput) -> Study:
         )
     everything = training_set(given.data, [given.data.hardware[m] for m in machines], given.pipeline)
     cases = itertools.product([everything], machines, ("own", "others", "both"), [given.seed])
-    rows = given.spread(_hardware_row, cases)
+    judged = given.spread(_judged, cases)
+    rows = [_row(kernels) for kernels in judged]
     finding = " ".join(_finding(machine, rows) for machine in machines)
     plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
-    return Study("hardware", finding, rows, plot)
+    return Study("hardware", finding, rows, plot, [kernel for kernels in judged for kernel in kernels])
 
 
 def _finding(machine: str, rows: list[dict[str, Json]]) -> str:
@@ -42,13 +44,13 @@ def _finding(machine: str, rows: list[dict[str, Json]]) -> str:
     )
 
 
-def _hardware_row(everything: TrainingSet, target: str, source: str, seed: int) -> dict[str, Json]:
-    """Mean regret@1 over a machine's workloads, each judged by a ranker that never saw them anywhere."""
+def _judged(everything: TrainingSet, target: str, source: str, seed: int) -> list[dict[str, Json]]:
+    """regret@1 of each of a machine's workloads, by a ranker that never saw it anywhere."""
     machines = set(everything.machines)
     wanted = {"own": {target}, "others": machines - {target}, "both": machines}[source]
     keys = sorted({k for k, m in zip(everything.workloads, everything.machines, strict=True) if m == target})
     parts = np.array_split(np.random.default_rng(seed).permutation(keys), min(4, len(keys)))
-    regrets: list[float] = []
+    found: list[dict[str, Json]] = []
     for part in parts:
         train = everything.without(set(part))
         groups = [g for g, m in enumerate(train.machines) if m in wanted]
@@ -61,16 +63,25 @@ def _hardware_row(everything: TrainingSet, target: str, source: str, seed: int) 
         for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):
             mask = everything.groups == g
             if machine == target and key in set(part) and np.isfinite(everything.seconds[mask]).sum() >= 3:
-                score = ranker.predict(everything.X[mask])
-                regrets.append(metrics.capped_regret(score, everything.seconds[mask], 1))
-    if not regrets:
+                regret = metrics.capped_regret(
+                    ranker.predict(everything.X[mask]), everything.seconds[mask], 1
+                )
+                found.append({"hardware": target, "trained on": source, "workload": key, "regret": regret})
+    if not found:
         raise DataError(f"too few candidates were measured on {target}; run there: recommender calibrate")
+    return found
+
+
+def _row(kernels: Sequence[dict[str, Json]]) -> dict[str, Json]:
+    """The mean over a machine's workloads, with its 95 % interval."""
+    regrets = [kernel["regret"] for kernel in kernels]
     low, high = metrics.bootstrap_interval(regrets)
+    target, source = kernels[0]["hardware"], kernels[0]["trained on"]
     return {
         "case": f"{target}, {source}",
         "hardware": target,
         "trained on": source,
-        "kernels": len(regrets),
+        "kernels": len(kernels),
         "regret@1 %": 100 * float(np.mean(regrets)),
         "low %": 100 * low,
         "high %": 100 * high,

@@ -33,7 +33,7 @@ class StudyInput:
     jobs: int = 1
     backend: Backend = "loky"
     scores: dict[str, list[KernelScore]] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """Of rankers that a study has trained already, by name: the next one need not."""
+    """Of rankers that a study has trained already, by name and settings: the next one need not."""
 
     @cached_property
     def _most_measured(self) -> tuple[Hardware, str]:
@@ -78,10 +78,7 @@ class StudyInput:
 
 @dataclass(frozen=True)
 class Study:
-    """The result: rows with named columns, units in the names, and how to draw them.
-
-    `lines`, `bars` and `heat` say which columns are drawn: x, y, low, high and what tells series apart.
-    """
+    """The result: rows with named columns, units in the names, and how to draw them."""
 
     subject: str
     finding: str
@@ -99,7 +96,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Plot:
-    """How a study's rows are drawn: bars with intervals, lines over x, or a heat map of x and y."""
+    """How a study's rows are drawn: bars with intervals, lines over x, or a heat map of x and y.
+
+    `series` is the column that tells lines apart, `panel` the one that tells plots side by side apart.
+    """
 
     kind: Literal["bars", "lines", "heat"]
     x: str
@@ -110,6 +110,7 @@ class Plot:
     high: str = ""
     series: str = ""
     value: str = ""
+    panel: str = ""
 
 
 def _cell(value: Json) -> str:
