@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,10 @@ class Data:
         forgotten = frozenset(keys)
         return self.only(lambda m: not forgotten & self.lineage.workloads(m))
 
+    def without_models(self, models: Collection[str]) -> Data:
+        """The data without what comes from kernels that only these models have."""
+        return self.only(lambda m: self.lineage.allowed(m, models))
+
     def donors(self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()) -> list[Donor]:
         """The library for one hardware; see `build_library`.
 
@@ -83,7 +87,11 @@ class Data:
         return [donor for key in sorted(found) for donor in found[key]]
 
     def past_donors(
-        self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()
+        self,
+        candidates: Iterable[Measurement],
+        hardware: Hardware,
+        pipeline: str,
+        exclude_models: Collection[str] = (),
     ) -> dict[str, Donor]:
         """What measured candidates were made from, by `Donor.id`, in the library still or not.
 
@@ -93,7 +101,7 @@ class Data:
         kept: dict[str, list[float]] = defaultdict(list)
         for donor in self.donors(hardware, pipeline, exclude_models):
             kept[donor.workload.key].append(donor.median_seconds)
-        named = {m.donor for m in self.measurements}
+        named = {m.donor for m in candidates}
         sources = [
             m
             for m in self.measurements

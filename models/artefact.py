@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import xgboost
@@ -22,8 +22,9 @@ SHIPPED = Path(__file__).parent / "shipped" / "ranker"
 class RankerCard:
     """What a ranker was trained on and how good it was on held-out workloads.
 
-    `models` are those that its outcomes owe something to; None, in older pages, is unknown. `measured_until`
-    is when the newest outcome was measured, in seconds since 1970; 0 in older pages.
+    `models` are those that its outcomes owe something to, `hardware` is the id of the machine that it is for,
+    and `seed` what its trees were drawn with; None, in older pages, is unknown. `measured_until` is when the
+    newest outcome was measured, in seconds since 1970; 0 in older pages.
     """
 
     features_hash: str
@@ -31,6 +32,8 @@ class RankerCard:
     rows: int
     workloads: int
     objective: str
+    hardware: str | None = None
+    seed: int | None = None
     exclude_models: tuple[str, ...] = ()
     models: tuple[str, ...] | None = None
     measured_until: float = 0.0
@@ -41,6 +44,10 @@ class RankerCard:
     def saw(self, models: Collection[str]) -> bool:
         """Whether the ranker may have learned from one of these models."""
         return bool(models) and (self.models is None or not set(models).isdisjoint(self.models))
+
+    def is_of_same_training(self, other: RankerCard) -> bool:
+        """Whether both rankers were made of the same outcomes in the same way, and so are the same."""
+        return replace(self, metrics={}, trained_at="") == replace(other, metrics={}, trained_at="")
 
     @classmethod
     def from_json(cls, value: dict[str, Json]) -> RankerCard:

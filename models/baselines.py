@@ -5,16 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from recommender.features import FEATURE_NAMES
 from recommender.models.contract import Groups, Learner, Matrix, Vector, filled
+
+
+class _Rule(BaseEstimator):  # type: ignore[misc]
+    """A ranker that learns nothing, and can be asked at once."""
+
+    def __sklearn_tags__(self) -> Tags:
+        """No fit is needed: a pipeline may predict with it."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
 
 
 def _column(X: Matrix, name: str, missing: float) -> Vector:
@@ -22,7 +33,7 @@ def _column(X: Matrix, name: str, missing: float) -> Vector:
     return np.where(np.isnan(values), missing, values)
 
 
-class RandomRanker(BaseEstimator):  # type: ignore[misc]
+class RandomRanker(_Rule):
     """Any order, the same for the same seed and number of rows. `crossval.judged` judges it by all orders."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -38,7 +49,7 @@ class RandomRanker(BaseEstimator):  # type: ignore[misc]
         return np.random.default_rng([self.seed, len(X)]).random(len(X))
 
 
-class NearestShapeRanker(BaseEstimator):  # type: ignore[misc]
+class NearestShapeRanker(_Rule):
     """The donor nearest in log2 extents first, its best schedule and the first policy before others."""
 
     NO_DONOR = 1e6
@@ -56,7 +67,7 @@ class NearestShapeRanker(BaseEstimator):  # type: ignore[misc]
         return distance + 1e-3 * rank + 1e-5 * policy
 
 
-class PaperHeuristicRanker(BaseEstimator):  # type: ignore[misc]
+class PaperHeuristicRanker(_Rule):
     """Donors of the same kernel class only, the fastest expected first (Gibson and Cano 2022).
 
     The paper tries all same-class donors of one donor model; where few may be tried, the expectation
@@ -95,6 +106,17 @@ class _Imputed(Learner):
         check_is_fitted(self)
         X = self.checked_features(X, reset=False)
         return np.asarray(self.pipeline_.predict(X.astype(np.float64)), dtype=np.float64)
+
+
+class RegressorRanker(_Imputed):
+    """Any regressor with scikit-learn's interface as a ranker."""
+
+    def __init__(self, regressor: Any) -> None:
+        """Keep the regressor, of which each training takes a new copy."""
+        self.regressor = regressor
+
+    def _regressor(self) -> Any:
+        return clone(self.regressor)
 
 
 class LinearRanker(_Imputed):

@@ -75,32 +75,27 @@ class Fold:
 
 
 def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: bool = True) -> Iterator[Fold]:
-    """A fold for each model that can be judged.
-
-    Raises:
-        DataError: nothing was measured on this hardware.
-    """
-    everything = training_set(data, [hardware], pipeline)
+    """A fold for each model that can be judged: transfers to its kernels, from a library without it."""
+    measured = {m.workload for m in data.measurements if m.setting == (hardware.id, pipeline)}
     uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
     models = sorted({model for model, _ in uses})
     for model in models if len(models) > 1 else []:
         own = {key for m, key in uses if m == model}
         judged = {key for key in own if data.lineage.origins[key] <= {model}} if novel_shapes else own
-        groups = [i for i, key in enumerate(everything.workloads) if key in judged]
-        enough = [g for g in groups if _is_enough(everything.seconds[_transfers(everything, g)])]
-        if enough:
-            forgotten = data.without_workloads(own) if novel_shapes else data
+        if not judged & measured:
+            continue
+        forgotten = data.without_workloads(own) if novel_shapes else data
+        library = forgotten.without_models([model])
+        candidates = training_set(data, [hardware], pipeline, workloads=judged, library=library)
+        test = candidates.only(candidates.is_transfer)
+        test = test.only(np.isin(test.groups, [g for g in np.unique(test.groups) if _is_enough(test, g)]))
+        if len(test.y):
             train = training_set(forgotten, [hardware], pipeline, [model]).without(own)
-            test = everything.only(np.isin(everything.groups, enough) & everything.is_transfer)
             yield Fold(model, train, test, {key: uses[model, key] for key in own})
 
 
-def _transfers(rows: TrainingSet, group: int) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = (rows.groups == group) & rows.is_transfer
-    return mask
-
-
-def _is_enough(seconds: metrics.Numbers) -> bool:
+def _is_enough(rows: TrainingSet, group: int) -> bool:
+    seconds = rows.seconds[rows.groups == group]
     return len(seconds) >= MIN_CANDIDATES and bool(np.isfinite(seconds).any())
 
 

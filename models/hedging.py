@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from recommender.models.baselines import NearestShapeRanker
 from recommender.models.contract import Groups, Matrix, Vector
@@ -46,6 +48,14 @@ class HedgedRanker(BaseEstimator):  # type: ignore[misc]
         """Train the ranker that is hedged."""
         self.ranker.fit(X, y, groups)
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether the ranker that is hedged is trained; a pipeline asks before it predicts."""
+        try:
+            check_is_fitted(self.ranker)
+        except NotFittedError:
+            return False
+        return True
 
     def predict(self, X: Matrix) -> Vector:
         """Places of the candidates of one workload, the first 0."""

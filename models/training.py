@@ -10,6 +10,7 @@ from importlib import metadata
 
 import numpy as np
 import xgboost
+from numpy.typing import NDArray
 
 from recommender.datasets.layers import Data
 from recommender.datasets.lineage import Lineage
@@ -31,7 +32,8 @@ class TrainingSet:
     """Rows of measured candidates. `y` is log2 of seconds over the best of the workload, NaN if failed.
 
     `groups` numbers the workloads in `workloads`, each measured on the machine of the same place in
-    `machines`; `is_transfer` marks rows that have a donor. `measured_at` is in seconds since 1970.
+    `machines`; `is_transfer` marks rows that have a donor, `donors` has its `Donor.id` ("" without one).
+    `measured_at` is in seconds since 1970.
     """
 
     X: Matrix
@@ -39,9 +41,14 @@ class TrainingSet:
     groups: Groups
     seconds: Vector
     workloads: tuple[str, ...]
-    is_transfer: Rows = field(repr=False)
+    donors: NDArray[np.str_] = field(repr=False)
     measured_at: Vector = field(repr=False)
     machines: tuple[str, ...]
+
+    @property
+    def is_transfer(self) -> Rows:
+        """Which rows have a donor."""
+        return np.asarray(self.donors != "")
 
     def only(self, rows: Rows) -> TrainingSet:
         """The rows that a boolean mask keeps."""
@@ -51,7 +58,7 @@ class TrainingSet:
             self.groups[rows],
             self.seconds[rows],
             self.workloads,
-            self.is_transfer[rows],
+            self.donors[rows],
             self.measured_at[rows],
             self.machines,
         )
@@ -76,10 +83,12 @@ def training_set(
     pipeline: str,
     exclude_models: Collection[str] = (),
     workloads: Container[str] | None = None,
+    library: Data | None = None,
 ) -> TrainingSet:
     """Encode every measured candidate, of some workloads or of all, that does not come from excluded models.
 
-    A workload that was measured on several machines makes a group on each.
+    A workload that was measured on several machines makes a group on each. Candidates are transfers from
+    donors of `library`, by default of the data itself without the excluded models.
 
     A candidate's donor is the one that it was made from when it was measured. It counts only if it comes
     from other models than those that the workload occurs in: what else was measured is the workload's own.
@@ -95,7 +104,9 @@ def training_set(
         here = m.hardware in by_id and m.pipeline == pipeline and m.workload in wanted
         if here and data.lineage.allowed(m, exclude_models):
             measured[m.workload, m.hardware].append(m)
-    donors = {h.id: data.past_donors(h, pipeline, exclude_models) for h in hardware}
+    candidates = [m for group in measured.values() for m in group]
+    source = library or data
+    donors = {h.id: source.past_donors(candidates, h, pipeline, exclude_models) for h in hardware}
     keys = sorted(measured)
     parts = [_rows(data, _sure(measured[key, id_]), key, donors[id_], by_id[id_]) for key, id_ in keys]
     if not parts:
@@ -111,7 +122,7 @@ def training_set(
         groups=groups,
         seconds=seconds,
         workloads=tuple(key for key, _ in keys),
-        is_transfer=np.concatenate([p[2] for p in parts]),
+        donors=np.concatenate([p[2] for p in parts]),
         measured_at=np.concatenate([p[3] for p in parts]),
         machines=tuple(id_ for _, id_ in keys),
     )
@@ -133,15 +144,15 @@ def _sure(measured: list[Measurement]) -> list[Measurement]:
 
 def _rows(
     data: Data, measured: list[Measurement], key: str, donors: Mapping[str, Donor], hardware: Hardware
-) -> tuple[Matrix, Vector, Rows, Vector]:
+) -> tuple[Matrix, Vector, NDArray[np.str_], Vector]:
     workload = data.workloads[key]
     candidates = [
         Candidate(workload, m.schedule, m.policy, _donor(m, donors, data.lineage)) for m in measured
     ]
-    has_donor = np.array([c.donor is not None for c in candidates])
+    donor_ids = np.array([c.donor.id if c.donor else "" for c in candidates])
     seconds = np.array([m.outcome.median_seconds for m in measured])
     measured_at = np.array([m.measured_at for m in measured])
-    return encode(workload, candidates, hardware), seconds, has_donor, measured_at
+    return encode(workload, candidates, hardware), seconds, donor_ids, measured_at
 
 
 def _donor(m: Measurement, donors: Mapping[str, Donor], lineage: Lineage) -> Donor | None:
@@ -163,11 +174,11 @@ def train_ranker(
     """Train on everything that was measured on `hardware` and its relatives, without excluded models.
 
     Raises:
-        DataError: nothing to train on.
+        DataError: nothing to train on, or nothing of it ran.
     """
     rows = training_set(data, data.relatives(hardware), pipeline, exclude_models)
     ranker = fit_ranker(rows, hardware.id, objective, seed, threads)
-    return ranker, describe_ranker(data, rows, objective, exclude_models)
+    return ranker, describe_ranker(data, rows, hardware.id, objective, seed, exclude_models)
 
 
 def fit_ranker(
@@ -177,8 +188,17 @@ def fit_ranker(
     seed: int = 0,
     threads: int | None = None,
 ) -> BoostedRanker:
-    """Train on all workloads of which something ran; those of other machines weigh less."""
-    rows = rows.usable()
+    """Train on all workloads of which something ran; those of other machines weigh less.
+
+    Raises:
+        DataError: nothing ran.
+    """
+    measured, rows = len(rows.y), rows.usable()
+    if not len(rows.y):
+        raise DataError(
+            f"none of {measured} measured candidates ran, so there is nothing to learn from; measure others "
+            "(recommender collect MODEL), or train on more outcomes"
+        )
     return BoostedRanker(objective=objective, seed=seed, threads=threads).fit(
         rows.X, rows.y, rows.groups, sample_weight=machine_weights(rows, hardware)
     )
@@ -193,19 +213,23 @@ def machine_weights(rows: TrainingSet, hardware: str) -> Vector:
 def describe_ranker(
     data: Data,
     rows: TrainingSet,
+    hardware: str,
     objective: Objective = "relative-speed",
+    seed: int = 0,
     exclude_models: Collection[str] = (),
 ) -> RankerCard:
-    """The page about a ranker that was trained on these rows of the data."""
+    """The page about a ranker that is trained on these rows of the data, for hardware of that id."""
     learned = set(rows.workloads)
     used = (m for m in data.measurements if data.lineage.allowed(m, exclude_models))
     models = frozenset().union(*(data.lineage.models(m) for m in used if m.workload in learned))
     return RankerCard(
         features_hash=FEATURES_HASH,
-        data_digest=digest([rows.workloads, [round(float(s), 9) for s in rows.seconds if np.isfinite(s)]]),
+        data_digest=_digest(rows),
         rows=len(rows.y),
         workloads=len(set(rows.workloads)),
         objective=objective,
+        hardware=hardware,
+        seed=seed,
         exclude_models=tuple(sorted(exclude_models)),
         models=tuple(sorted(models)),
         measured_until=float(rows.measured_at.max()),
@@ -216,3 +240,9 @@ def describe_ranker(
             "numpy": np.__version__,
         },
     )
+
+
+def _digest(rows: TrainingSet) -> str:
+    """Of every candidate's seconds, None if it failed, with the workload and the machine that they are of."""
+    seconds = [round(float(s), 9) if np.isfinite(s) else None for s in rows.seconds]
+    return digest([rows.workloads, rows.machines, rows.groups.tolist(), seconds])

@@ -62,7 +62,7 @@ def compare(
     threads: Threads = None,
     store: StorePath = None,
 ) -> None:
-    """Compare two rankers on your own outcomes (on all of them if you have none).
+    """Compare two rankers on your own outcomes of this machine (on all of this machine if you have none).
 
     Either may have been trained on what it is judged by here; held-out figures are in `show`.
     """
@@ -76,28 +76,33 @@ def compare(
     machine = this_machine(target, threads)
     own_path = store or user_store_path()
     data = load_data(SHIPPED, own_path)
-    own = {m.workload for m in load_data(own_path).measurements} or set(data.workloads)
-    rows = training_set(data, data.relatives(machine.hardware), machine.pipeline, workloads=own)
+    mine = {m.workload for m in load_data(own_path).measurements if m.setting == machine.setting}
+    judged = mine or set(data.workloads)
+    rows = training_set(data, [machine.hardware], machine.pipeline, workloads=judged)
     first, second = (load_ranker(ranker_stem(name))[0] for name in (old, new))
-    verdict = compare_rankers(first, second, rows, own)
-    if verdict.old_regret is None or verdict.new_regret is None:
-        print("nothing to compare by: too few measured candidates")
+    verdict = compare_rankers(first, second, rows, machine.hardware.id, judged)
+    if verdict.old_regret_at_1 is None or verdict.new_regret_at_1 is None:
+        print(f"nothing to compare by; measure more on {verdict.machine}: recommender calibrate")
         return
-    print(f"regret@1 on {verdict.workloads} kernels")
-    for name, value in ((old, verdict.old_regret), (new, verdict.new_regret)):
+    print(f"regret@1 on {verdict.workloads} kernels of {verdict.machine}")
+    for name, value in ((old, verdict.old_regret_at_1), (new, verdict.new_regret_at_1)):
         print(f"  {name:24} {100 * value:6.1f} %")
 
 
 @app.command("export")
 @guarded
 def export_one(
-    name: Name, output: Annotated[Path | None, typer.Option("-o", help="[default: NAME.zip]")] = None
+    name: Name,
+    output: Annotated[Path | None, typer.Option("-o", help="[default: NAME.zip]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace an existing file")] = False,
 ) -> None:
     """Write a ranker into a zip archive, for another machine."""
     from recommender.models.registry import export_ranker
+    from recommender.writing import new_file
 
     archive = output or Path(f"{name}.zip")
-    export_ranker(name, archive)
+    with new_file(archive, force=force) as partial:
+        export_ranker(name, partial)
     print(archive)
 
 

@@ -98,10 +98,9 @@ def test_what_was_transferred_keeps_its_donor_after_the_library_found_better_one
     known = Data((first, better, given), KERNELS, WORKLOADS, {HARDWARE.id: HARDWARE})
 
     assert first.donor_id not in [d.id for d in known.donors(HARDWARE, "p")]
-    assert [(d.id, d.median_seconds, d.rank) for d in known.past_donors(HARDWARE, "p").values()] == [
-        (first.donor_id, 9.0, 1)
-    ]
-    assert known.past_donors(HARDWARE, "p", ["m"]) == {}
+    past = known.past_donors(known.measurements, HARDWARE, "p").values()
+    assert [(d.id, d.median_seconds, d.rank) for d in past] == [(first.donor_id, 9.0, 1)]
+    assert known.past_donors(known.measurements, HARDWARE, "p", ["m"]) == {}
 
 
 def test_past_donors_are_timed_here_or_else_on_the_nearest_relative() -> None:
@@ -111,7 +110,7 @@ def test_past_donors_are_timed_here_or_else_on_the_nearest_relative() -> None:
 
     def seconds(*more: Measurement) -> list[float]:
         known = Data((*rows, given, *more), KERNELS, WORKLOADS, machines)
-        return [d.median_seconds for d in known.past_donors(HARDWARE, "p").values()]
+        return [d.median_seconds for d in known.past_donors(known.measurements, HARDWARE, "p").values()]
 
     assert seconds() == [2.0]
     assert seconds(*data(("a", HARDWARE, 5.0)).measurements) == [5.0]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from recommender.datasets.layers import Data
 from recommender.datasets.records import KernelUse, Measurement
+from recommender.errors import DataError
 from recommender.features import FEATURE_NAMES
-from recommender.models.training import TrainingSet, training_set
+from recommender.models.artefact import RankerCard
+from recommender.models.training import TrainingSet, describe_ranker, train_ranker, training_set
 from recommender.vocabulary import Outcome, Status
 from tests.datasets.test_store import HARDWARE, measurement
 from tests.recommender.test_candidates import matmul
@@ -24,6 +28,8 @@ def timed(workload: str, inner: int, seconds: float) -> Measurement:
 
 DONOR = timed("a", 4, 4.0)
 TRANSFER = replace(timed("b", 4, 2.0), policy="nearest", donor=DONOR.donor_id)
+OTHER = replace(DONOR, workload="b")
+ELSEWHERE = replace(HARDWARE, cpu="elsewhere")
 
 
 def rows_of(*measured: Measurement) -> TrainingSet:
@@ -69,3 +75,56 @@ def test_times_from_a_busy_machine_count_only_where_there_are_no_others() -> Non
 
     assert rows_of(DONOR, busy, failed).seconds.tolist() == [4.0, np.inf]
     assert rows_of(busy, failed).seconds.tolist() == [8.0, np.inf]
+
+
+class TestWhatARankerWasTrainedOn:
+    """Two pages are of the same training only if the two rankers are the same."""
+
+    FAILED = replace(timed("a", 16, 1.0), outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+
+    def page(self, *measured: Measurement, **changes: Any) -> RankerCard:
+        known = Data(measured, KERNELS, WORKLOADS, {h.id: h for h in (HARDWARE, ELSEWHERE)})
+        rows = training_set(known, known.relatives(HARDWARE), "p")
+        return describe_ranker(known, rows, **{"hardware": HARDWARE.id, **changes})
+
+    def test_is_the_same_for_the_same_outcomes_whatever_the_day_and_the_verdict(self) -> None:
+        page = self.page(DONOR, TRANSFER)
+        later = replace(self.page(DONOR, TRANSFER), trained_at="another day", metrics={"regret_at_1": 0.5})
+
+        assert page.is_of_same_training(later)
+        assert (page.hardware, page.seed) == (HARDWARE.id, 0)
+
+    def test_differs_with_outcomes_and_settings(self) -> None:
+        page = self.page(DONOR, TRANSFER)
+        others = {
+            "another time": self.page(DONOR, replace(TRANSFER, outcome=Outcome.of_times([3.0]))),
+            "one more that failed": self.page(DONOR, TRANSFER, self.FAILED),
+            "measured elsewhere": self.page(DONOR, replace(TRANSFER, hardware=ELSEWHERE.id)),
+            "trained for elsewhere": self.page(DONOR, TRANSFER, hardware=ELSEWHERE.id),
+            "another seed": self.page(DONOR, TRANSFER, seed=1),
+            "another objective": self.page(DONOR, TRANSFER, objective="ndcg"),
+            "a model left out": self.page(DONOR, TRANSFER, exclude_models=["model-c"]),
+            "other features": replace(page, features_hash="other"),
+            "an older page": replace(page, seed=None, hardware=None),
+        }
+
+        assert [name for name, other in others.items() if page.is_of_same_training(other)] == []
+
+    def test_which_candidate_failed_is_part_of_the_digest(self) -> None:
+        first, second = (
+            self.page(
+                *(replace(m, outcome=self.FAILED.outcome) if m is failed else m for m in (DONOR, OTHER))
+            )
+            for failed in (DONOR, OTHER)
+        )
+
+        assert (first.rows, first.workloads) == (second.rows, second.workloads)
+        assert first.data_digest != second.data_digest
+
+
+def test_nothing_is_learned_where_nothing_ran() -> None:
+    failed = replace(timed("a", 16, 1.0), outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+    known = Data((failed,), KERNELS, WORKLOADS, {HARDWARE.id: HARDWARE})
+
+    with pytest.raises(DataError, match=r"none of 1 measured candidates ran.*recommender collect"):
+        train_ranker(known, HARDWARE, "p")
