@@ -2,7 +2,8 @@
 
     python benchmarks/search_time.py resnet18 -o docs/results/searches
 
-First recommends for the model without what only the model itself gave, and takes the time from import to
+First recommends for the model without what the model gave and without what is known of its very kernels
+(novel shapes only), and takes the time from import to
 chosen schedules, without reading the library and training a ranker, which a user does not wait for.
 Then runs MetaSchedule as TVM ships it (`tune_relax` with its default builder, runner, strategy and task
 scheduler) on the same lowered model, and notes after every batch the sum over kernels of calls times best
@@ -43,7 +44,7 @@ def ours(name: str, folder: Path) -> tuple[PreparedModel, Run, float, list[Choic
     run = Run(this_machine(), options, Reporter(1), Clock())
     model = prepare_named(name, run.machine)
     run.clock.lap("import")
-    knowledge = gather_knowledge(run)
+    knowledge = gather_knowledge(run, forget={kernel.workload.key for kernel in model.kernels})
     run.clock.lap("knowledge")
     ranked = [rank_kernel(k, knowledge, run.machine) for k in model.kernels]
     run.clock.lap("rank")

@@ -50,9 +50,10 @@ def kernel_ceilings(data: Data, hardware: Hardware, pipeline: str) -> list[Kerne
             calls[use.workload] += use.calls
     tuned: dict[str, float] = defaultdict(lambda: math.inf)
     for m in data.measurements:
-        if m.source == "tune" and m.setting == here:
+        if m.source == "tune" and m.setting == here and not m.outcome.is_unsure:
             tuned[m.workload] = min(tuned[m.workload], m.outcome.median_seconds)
-    searched = {s.workload for s in data.searches if s.setting == here}
+    # What a search found after a transfer had, is stored as the transfer's: it may have nothing of its own.
+    searched = {s.workload for s in data.searches if s.setting == here and tuned[s.workload] < math.inf}
     found = []
     for group, key in enumerate(rows.workloads):
         transfers = rows.seconds[(rows.groups == group) & rows.is_transfer]

@@ -235,7 +235,8 @@ def train(
         typer.Option("--since", formats=["%Y-%m-%d"], help="measured on or after this day (UTC)"),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="use the new ranker even if it is worse than the one in use")
+        bool,
+        typer.Option("--force", help="train again on the same outcomes; use the new ranker even if worse"),
     ] = False,
     output: Annotated[
         Path | None,
@@ -251,7 +252,7 @@ def train(
     """Train the ranker on the shipped outcomes and your own, and use it if it is no worse."""
     from recommender.datasets.layers import SHIPPED, load_data, user_store_path
     from recommender.models.artefact import save_ranker
-    from recommender.retraining import keep, place_of, retrain, select_outcomes
+    from recommender.retraining import already_in_use, keep, place_of, plan_training, retrain, select_outcomes
     from recommender.session import this_machine
 
     machine = this_machine(target, threads)
@@ -263,15 +264,18 @@ def train(
         hardware=hardware,
         since=since.replace(tzinfo=timezone.utc).timestamp() if since else None,
     )
-    result = retrain(
+    plan = plan_training(
         data,
-        {m.workload for m in own},
         machine,
         everything=everything if only_mine or hardware or since else None,
         exclude_models=exclude_model or [],
         seed=seed,
-        reporter=reporter_for(quiet, False),
     )
+    if not force and not output and (name := already_in_use(plan)):
+        print(f"{name} is in use and was trained on just this; to train again: recommender train --force")
+        return
+    own_workloads = {m.workload for m in own if m.setting == machine.setting}
+    result = retrain(plan, own_workloads, reporter_for(quiet, False))
     print(f"trained on {result.card.rows} outcomes of {result.card.workloads} kernels; {result.verdict}")
     if output:
         save_ranker(result.ranker, result.card, output)
@@ -306,7 +310,15 @@ def evaluate(
 
         if output is None:
             raise UsageError("--measure keeps its scores in the results folder; name it with -o")
-        score_models(measure, this_machine(), output / "models", top_k=top_k, seed=seed, reporter=reporter)
+        score_models(
+            measure,
+            this_machine(),
+            output / "models",
+            store=must_exist(store) if store else None,
+            top_k=top_k,
+            seed=seed,
+            reporter=reporter,
+        )
     data = load_data(must_exist(store or SHIPPED))
     result = evaluation.evaluate(data, seed, reporter, summary_only=as_json and not output)
     measured = results.Measured.read(output) if output else results.Measured()
@@ -351,15 +363,18 @@ def zoo_list() -> None:
 def zoo_export(
     name: Annotated[str, typer.Argument(help="one of those that `recommender zoo list` prints")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="[default: NAME.onnx]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace an existing file")] = False,
     seed: Seed = 0,
 ) -> None:
     """Write a zoo model as a runnable .onnx file, its weights drawn from the seed."""
     import onnx
 
     from recommender.datasets.zoo import zoo_model
+    from recommender.writing import new_file
 
     path = output or Path(f"{name}.onnx")
-    onnx.save(zoo_model(name, seed), str(path))
+    with new_file(path, force=force) as partial:
+        onnx.save(zoo_model(name, seed), str(partial))
     print(path)
 
 

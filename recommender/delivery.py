@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -15,13 +17,13 @@ from recommender.builds import compare_builds, compile_builds
 from recommender.compiler import setup
 from recommender.errors import OutputError, SetupError, VerificationError
 from recommender.harness.latency import Latency
-from recommender.harness.outputs import TOLERANCE
 from recommender.report import KernelReport, Report, markdown, report_json
 from recommender.run import Choice, Options, Run
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Json, Schedule
 
 _BUDGET_SECONDS = 8.0
+_TVM = "apache-tvm"
 _RUN_PY = '''\
 """Runs the compiled model on random inputs. It needs apache-tvm {tvm}, and nothing of the recommender.
 
@@ -64,10 +66,10 @@ class OutputFolder:
             SetupError: there is no C compiler to link the model with.
         """
         path = output or Path(f"{Path(model).stem}.rec")
-        if path.exists() and not force:
-            raise OutputError(f"{path} exists; give another folder with -o, or --force to replace it")
         if path.exists() and not _is_ours(path):
             raise OutputError(f"{path} was not written by recommend and stays; give another folder with -o")
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists; give another folder with -o, or --force to replace it")
         parent = path.absolute().parent
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputError(f"{parent} is not a folder that can be written; give another with -o")
@@ -83,16 +85,23 @@ class OutputFolder:
         )
 
     def put(self, staged: Path) -> None:
-        """Move a complete folder into place."""
+        """Move a complete folder into place; what was there is put back if that fails.
+
+        Raises:
+            OutputError: it cannot be moved.
+        """
         place, replaced = self.path.absolute(), staged.with_name(f"{staged.name}-replaced")
         try:
             staged.chmod(0o755)
             if place.exists():
                 place.replace(replaced)
             staged.replace(place)
-            shutil.rmtree(replaced, ignore_errors=True)
         except OSError as exc:
             raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
+        finally:
+            if replaced.exists() and not place.exists():
+                replaced.replace(place)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _is_ours(path: Path) -> bool:
@@ -102,7 +111,7 @@ def _is_ours(path: Path) -> bool:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed runs left beside the output folder; their process ids are in the names."""
-    for leftover in path.absolute().parent.glob(f".{path.name}-*-*"):
+    for leftover in path.absolute().parent.glob(f".{glob.escape(path.name)}-*-*"):
         pid = leftover.name.removeprefix(f".{path.name}-").partition("-")[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -121,6 +130,7 @@ def deliver(
 
     Raises:
         VerificationError: neither build computes what ONNX Runtime computes.
+        SetupError: the builds cannot be linked.
         OutputError: the folder cannot be written.
     """
     staged = folder.stage()
@@ -137,11 +147,12 @@ def deliver(
         )
         delivered = _better(latencies)
         run.clock.lap("verify")
-        shutil.copyfile(builds[delivered], staged / "model.so")
+        run.reporter.say(f"writing {folder.path}")
+        _write(staged, builds, delivered, model, choices, run.machine)
+        run.clock.lap("write")  # of the two files that are left, one holds the times of the stages
         report = _report(folder, model, choices, run, latencies, delivered)
-        _write(staged, report, model, choices, run.machine)
-        for path in staged.glob("build-*.so"):
-            path.unlink()
+        (staged / "report.json").write_text(json.dumps(report_json(report), indent=1) + "\n")
+        (staged / "report.md").write_text(markdown(report))
         folder.put(staged)
         return report
     finally:
@@ -164,17 +175,24 @@ def _better(latencies: Mapping[str, Latency]) -> str:
     Raises:
         VerificationError: neither does.
     """
-    right = {n: latencies[n] for n in ("chosen", "fallback") if latencies[n].difference <= TOLERANCE}
+    right = {name: latencies[name] for name in ("chosen", "fallback") if latencies[name].is_right}
     if not right:
-        if not latencies["chosen"].ran:
-            raise VerificationError("the compiled model cannot be run; run: recommender doctor")
-        worst = latencies["chosen"].difference
-        raise VerificationError(
-            f"the compiled model differs from ONNX Runtime by {worst:.1e} of its largest output "
-            f"(allowed are {TOLERANCE:.0e}); if you gave --no-measure, leave it out, and each kernel is "
-            "checked; else the weights may be badly scaled, or it is a mistake of ours"
-        )
+        raise _refused(latencies["chosen"])
     return min(right, key=lambda name: (right[name].median_seconds, name))
+
+
+def _refused(chosen: Latency) -> VerificationError:
+    """Why there is nothing to hand over, and what to do."""
+    if not chosen.ran:
+        why = chosen.reason.partition("\n")[0]
+        return VerificationError(f"the compiled model cannot be run ({why}); run: recommender doctor")
+    gap = "in values that are not finite, or in shape"
+    if math.isfinite(chosen.difference):
+        gap = f"by {chosen.difference:.1e} of its largest output (allowed are {chosen.allowed:.1e})"
+    return VerificationError(
+        f"the compiled model differs from ONNX Runtime {gap}; if you gave --no-measure, leave it out, and "
+        "each kernel is checked; else the weights may be badly scaled, or it is a mistake of ours"
+    )
 
 
 def _report(
@@ -194,12 +212,11 @@ def _report(
         pipeline=machine.pipeline,
         inputs=tuple(model.onnx.inputs),
         options=_options_json(options),
-        versions={name: metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi", "numpy")},
+        versions={name: metadata.version(name) for name in (_TVM, "apache-tvm-ffi", "numpy")},
         stages_seconds=dict(run.clock.stages) if options.measure else {},
         kernels=tuple(_kernel_report(choice) for choice in choices),
         latencies=latencies,
         delivered=delivered,
-        tolerance=TOLERANCE,
     )
 
 
@@ -215,12 +232,15 @@ def _kernel_report(choice: Choice) -> KernelReport:
         extents=kernel.workload.extents,
         calls=kernel.calls,
         candidates=len(choice.ranked.candidates),
+        fallback_schedule=choice.ranked.fallback.schedule,
         fallback=choice.fallback,
         best=choice.best,
         chosen=chosen,
         rank=rank,
         tried=choice.tried,
         explanation=choice.explanation,
+        first_fallback=choice.first_fallback,
+        second_bank=choice.second_bank,
     )
 
 
@@ -236,28 +256,50 @@ def _options_json(options: Options) -> Json:
 
 
 def _write(
-    staged: Path, report: Report, model: PreparedModel, choices: Sequence[Choice], machine: Machine
+    staged: Path,
+    builds: Mapping[str, Path],
+    delivered: str,
+    model: PreparedModel,
+    choices: Sequence[Choice],
+    machine: Machine,
 ) -> None:
-    from recommender.compiler import export, hardware
+    """The build that is handed over, its schedules as a database, and the lines that run it."""
+    builds[delivered].replace(staged / "model.so")
+    for path in staged.glob("build-*.so"):
+        path.unlink()
+    records = _records(choices, is_fallback=delivered == "fallback")
+    _write_database(staged, model, records, machine)
+    (staged / "run.py").write_text(_script(model, machine))
 
-    target = hardware.target_from_json(machine.target)
+
+def _records(choices: Sequence[Choice], *, is_fallback: bool) -> dict[str, tuple[Schedule, float]]:
+    """The schedule of each workload's key in the build that is handed over, with its seconds."""
     records = {}
     for choice in choices:
-        is_fallback = report.delivered == "fallback"
         candidate = choice.ranked.fallback if is_fallback else choice.chosen
         outcome = choice.fallback if is_fallback else choice.best
         if choice.fallback_works if is_fallback else choice.chosen_works:
             seconds = outcome.median_seconds if outcome else 1.0
             records[choice.ranked.kernel.workload.key] = (candidate.schedule, seconds)
+    return records
+
+
+def _write_database(
+    staged: Path, model: PreparedModel, records: Mapping[str, tuple[Schedule, float]], machine: Machine
+) -> None:
+    from recommender.compiler import export, hardware
+
+    target = hardware.target_from_json(machine.target)
     with setup.native_silence():
         export.write_database(staged, model.spaces, records, target)
-    (staged / "report.json").write_text(json.dumps(report_json(report), indent=1) + "\n")
-    (staged / "report.md").write_text(markdown(report))
+
+
+def _script(model: PreparedModel, machine: Machine) -> str:
+    """The lines that run the compiled model."""
     lines = "\n".join(
         f"    {json.dumps(i.name)}: np.zeros({i.shape}, {i.dtype!r}),"
         if i.dtype.startswith("int")
         else f"    {i.name!r}: np.random.default_rng(0).standard_normal({i.shape}).astype({i.dtype!r}),"
         for i in model.onnx.inputs
     )
-    script = _RUN_PY.format(tvm=report.versions["apache-tvm"], threads=machine.threads, inputs=lines)
-    (staged / "run.py").write_text(script)
+    return _RUN_PY.format(tvm=metadata.version(_TVM), threads=machine.threads, inputs=lines)

@@ -1,4 +1,4 @@
-"""`recommend --explain`: which features spoke for a schedule, and which held the runner-up back."""
+"""`recommend --explain`: what put a schedule where it was found; of a prediction, which features did."""
 
 from __future__ import annotations
 
@@ -7,27 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.features import FEATURE_NAMES, encode
+from recommender.features import FEATURE_NAMES
 from recommender.models.boosted import BoostedRanker
+from recommender.models.hedging import EVERY, shape_distances
+from recommender.ranking import Pool
 from recommender.run import Choice
-from recommender.vocabulary import Candidate, Hardware
+from recommender.vocabulary import Candidate
 
 _SHOWN = 3
 _SMALLEST = 0.01
 """Contributions under this are not worth a word, in the units of the ranker's objectives."""
 
 
-def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[str, ...]:
-    """Two sentences on a choice, from the ranker's TreeSHAP values (Lundberg et al. 2020).
+def explain(choice: Choice, ranker: BoostedRanker, pool: Pool) -> tuple[str, ...]:
+    """What put the chosen schedule where it was found, of all in the kernel's pool.
 
-    The first names the features that speak most for the chosen schedule, against the candidate in the
-    middle of the ranking; the second those that speak most against the runner-up, compared with it.
+    If that was the ranker, two sentences from its TreeSHAP values (Lundberg et al. 2020). The first names the
+    features that speak most for the schedule, against the candidate in the middle of the ranking; the second
+    those that speak most against the runner-up, compared with it.
     """
     candidates = choice.ranked.candidates
     if choice.chosen not in candidates or len(candidates) < 2:
         return ()
+    if reason := _besides_prediction(choice, pool):
+        return (f"spoke for it: {reason}",)
     compared = [choice.chosen, _runner_up(choice), candidates[len(candidates) // 2]]
-    features = encode(choice.ranked.kernel.workload, compared, hardware)
+    features = pool.features[[pool.candidates.index(c) for c in compared]]
     chosen, runner_up, middle = ranker.contributions(features)
     first = _phrases(ranker, middle - chosen, features[0])
     second = _phrases(ranker, runner_up - chosen, features[0], features[1])
@@ -35,6 +40,19 @@ def explain(choice: Choice, ranker: BoostedRanker, hardware: Hardware) -> tuple[
         f"spoke for it: {', '.join(first) or 'nothing in particular'}",
         f"held the runner-up back: {', '.join(second) or 'nothing: they were told apart by measuring'}",
     )
+
+
+def _besides_prediction(choice: Choice, pool: Pool) -> str | None:
+    """What else than the ranker chose a schedule or gave it its place; see `rank` and `hedged_places`."""
+    row = pool.candidates.index(choice.chosen)
+    place = choice.ranked.candidates.index(choice.chosen)
+    if choice.tried and choice.chosen.schedule == choice.ranked.fallback.schedule:
+        return "it is the fallback, and nothing that was measured beat it"
+    if pool.is_best[row]:
+        return "it was the fastest when the kernel was measured before"
+    if place % EVERY == 1 and np.isfinite(shape_distances(pool.features[[row]])[0]):
+        return "its donor is the nearest in shape of those left, and every third place is for that one"
+    return None
 
 
 def _runner_up(choice: Choice) -> Candidate:

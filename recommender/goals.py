@@ -69,7 +69,7 @@ GOALS = (
         above=True,
         scale=100,
     ),
-    Goal("slower_than_fallback", "kernels or models slower than the fallback", 0, "83 % of pairs"),
+    Goal("slower_than_fallback", "kernels or models slower than the fallback", 0, "17 % of pairs faster"),
     Goal("ort_ratio_geomean", "latency over ONNX Runtime's, geometric mean", 1.0, ""),
 )
 
@@ -93,9 +93,11 @@ def goals_table(summary: Json) -> str:
     """Every goal beside what was reached and the paper's figure, as Markdown."""
     lines = ["| figure | paper | goal | here | |", "|---" * 5 + "|"]
     for goal in GOALS:
-        if goal.key in summary:
-            value = summary[goal.key]
-            verdict = "met" if goal.is_met(value) else "**missed**"
+        value = summary.get(goal.key)
+        if value is None:
+            here, verdict = "-", "not measured"
+        else:
             here = f"{'at least ' if summary.get(goal.bounds) else ''}{goal.scale * value:.3g}"
-            lines.append(f"| {goal.what} | {goal.paper or '-'} | {goal.wanted} | {here} | {verdict} |")
+            verdict = "met" if goal.is_met(value) else "**missed**"
+        lines.append(f"| {goal.what} | {goal.paper or '-'} | {goal.wanted} | {here} | {verdict} |")
     return "\n".join(lines) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,18 +14,14 @@ from recommender.explaining import explain
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.harness.processes import get_ready
-from recommender.harness.timing import IN_TURNS
 from recommender.models.boosted import BoostedRanker
 from recommender.progress import Reporter
 from recommender.ranking import Pool, candidate_pool, library_for, rank, ranker_for, read_data
-from recommender.report import Report, Tried
+from recommender.report import Report, SecondBank, Tried
 from recommender.run import Choice, Clock, Options, Ranked, Run
 from recommender.session import PreparedModel, find_model, lower_model, read_model, this_machine
 from recommender.vocabulary import BUSY_CORES, Candidate, Outcome
 from recommender.workspace import Workspace, open_workspace
-
-_EVERY_TURN = replace(IN_TURNS, loser_ratio=math.inf)
-"""For a second bank of times, however slow a first call seemed."""
 
 
 def recommend(model: str | Path, options: Options | None = None, reporter: Reporter | None = None) -> Report:
@@ -46,7 +41,8 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
     choices = measure_kernels(prepared, ranked, run)
     clock.lap("measure")
     if options.explain:
-        choices = [replace(c, explanation=explain(c, ranker, run.machine.hardware)) for c in choices]
+        both = zip(choices, pools, strict=True)
+        choices = [replace(choice, explanation=explain(choice, ranker, pool)) for choice, pool in both]
     return deliver(folder, prepared, choices, run)
 
 
@@ -57,6 +53,7 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
     the ranker is found or trained beside the rest. TVM's C++ and XGBoost let Python run meanwhile.
     """
     options, beside = run.options, ThreadPoolExecutor(1)
+    run.reporter.say(f"importing {model} to find its kernels")
     try:
         reading = beside.submit(read_data, run)
         onnx_model = read_model(model, options.input_shapes, options.dims)
@@ -64,6 +61,7 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
         prepared = lower_model(onnx_model, run.machine)
         run.clock.lap("import")
         run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
+        run.reporter.say("ranking candidates of all kernels")
         library = library_for(run, reading.result())
         pools = [candidate_pool(kernel, library, run.machine) for kernel in prepared.kernels]
         return prepared, pools, ranker.result()
@@ -84,21 +82,30 @@ def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) ->
     if not options.measure:
         return [_unmeasured(r, model) for r in ranked]
     choices: dict[str, Choice] = {}
+    counts = {r.kernel.workload.key: len(_measured_together(r, options.top_k)) for r in ranked}
+    total = sum(counts.values())
+    run.reporter.say(f"measuring {total} candidates of {len(ranked)} kernels")
     with (
         open_workspace(run.machine, options.store, "recommend", options.seed) as workspace,
-        run.reporter.steps("measuring", len(ranked)) as steps,
+        run.reporter.steps("measuring", total) as steps,
     ):
         workspace.register(model)
         bench = _KernelBench(model, workspace, options.top_k, run.reporter)
         for r in sorted(ranked, key=lambda r: -r.kernel.calls * r.kernel.workload.flops):
-            late = run.is_late
-            choices[r.kernel.workload.key] = _unmeasured(r, model) if late else bench.choose(r)
-            steps.advance(r.kernel.name)
+            key, late = r.kernel.workload.key, run.is_late
+            steps.begin(f"{r.kernel.name} ({counts[key]} candidate{'s' if counts[key] > 1 else ''})")
+            choices[key] = _unmeasured(r, model) if late else bench.choose(r)
+            steps.advance(count=counts[key])
     chosen = [choices[r.kernel.workload.key] for r in ranked]
     if not any(choice.best for choice in chosen):
         raise _nothing_measured(chosen)
     _say_if_busy(chosen, run)
     return chosen
+
+
+def _measured_together(ranked: Ranked, top_k: int) -> list[Candidate]:
+    """The fallback and the first of the ranking, no schedule twice."""
+    return list({c.schedule: c for c in (ranked.fallback, *ranked.candidates[:top_k])}.values())
 
 
 def _nothing_measured(choices: Sequence[Choice]) -> NothingMeasuredError:
@@ -169,32 +176,34 @@ class _KernelBench:
             with self.workspace.loaded(task):
                 return self._choose(ranked, task)
         except WorkerFailure as exc:
-            self.reporter.say(f"{ranked.kernel.name} cannot be measured and keeps its fallback ({exc})")
-            return Choice(ranked, ranked.fallback, None, None, problem=str(exc))
+            problem = str(exc).partition("\n")[0]
+            self.reporter.say(f"{ranked.kernel.name} cannot be measured and keeps its fallback ({problem})")
+            return Choice(ranked, ranked.fallback, None, None, problem=problem)
 
     def _choose(self, ranked: Ranked, task: Task) -> Choice:
-        first = ranked.candidates[: self.top_k]
-        together = list({c.schedule: c for c in (ranked.fallback, *first)}.values())
+        together = _measured_together(ranked, self.top_k)
         outcomes = self.workspace.measure_all(self.model.name, task, together)
         by_schedule = {c.schedule: o for c, o in zip(together, outcomes, strict=True)}
         tried = tuple(
             Tried(candidate, place + 1, ranked.scores[place], by_schedule[candidate.schedule])
-            for place, candidate in enumerate(first)
+            for place, candidate in enumerate(ranked.candidates[: self.top_k])
         )
         return self._judge(ranked, by_schedule[ranked.fallback.schedule], tried, task)
 
     def _judge(self, ranked: Ranked, fallback: Outcome, tried: tuple[Tried, ...], task: Task) -> Choice:
         """The winner must beat the fallback turn by turn, beyond the spread; else the fallback stays."""
         winner = min(tried, key=lambda t: t.outcome.median_seconds)
+        best_of_kept = fallback if fallback.ok else None
+        kept = Choice(ranked, ranked.fallback, fallback, best_of_kept, tried, first_fallback=fallback)
         if not winner.outcome.ok or winner.candidate.schedule == ranked.fallback.schedule:
-            return Choice(ranked, ranked.fallback, fallback, fallback if fallback.ok else None, tried)
+            return kept
         if not fallback.ok:
-            return Choice(ranked, winner.candidate, fallback, winner.outcome, tried)
-        base, best = self.workspace.measurer.measure_all(
-            task, [ranked.fallback.schedule, winner.candidate.schedule], _EVERY_TURN
-        )
+            return replace(kept, chosen=winner.candidate, best=winner.outcome)
+        pair = [(ranked.fallback, fallback), (winner.candidate, winner.outcome)]
+        base, best = self.workspace.measure_again(self.model.name, task, pair)
+        kept = replace(kept, second_bank=SecondBank(winner.candidate, best, base))
         if not (base.ok and best.ok):  # the machine failed, not the candidates: they ran a moment ago
-            return Choice(ranked, ranked.fallback, fallback, fallback, tried)
+            return kept
         if not beats(best, base):
-            return Choice(ranked, ranked.fallback, base, base, tried)
-        return Choice(ranked, winner.candidate, base, best, tried)
+            return replace(kept, fallback=base, best=base)
+        return replace(kept, chosen=winner.candidate, fallback=base, best=best)

@@ -8,6 +8,7 @@ A model's score is one JSON file; models that have theirs are skipped, so a camp
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from typing import TypeAlias
 
 from recommender.builds import compare_builds, compile_builds
 from recommender.datasets.layers import SHIPPED, Data, load_data
-from recommender.errors import UsageError, VerificationError
+from recommender.datasets.store import Store
+from recommender.errors import DataError, UsageError, VerificationError
 from recommender.harness.latency import Latency
 from recommender.job import first_that_replays, measure_kernels
 from recommender.progress import Reporter
@@ -41,16 +43,27 @@ class Searched:
 
 
 def score_models(
-    names: Sequence[str], machine: Machine, folder: Path, *, top_k: int, seed: int, reporter: Reporter
+    names: Sequence[str],
+    machine: Machine,
+    folder: Path,
+    *,
+    store: Path | None,
+    top_k: int,
+    seed: int,
+    reporter: Reporter,
 ) -> None:
     """Score every model that `folder` has no file of yet, novel shapes only.
 
+    Library, searches and the ranker's rows are the shipped ones and those of a `store` of one's own, which
+    is not written to.
+
     Raises:
         UsageError: the library does not know a model.
+        DataError: a model was not searched on this machine, or has a score of other settings.
         RecommenderError: a model cannot be prepared, measured or verified.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = load_data(SHIPPED)
+    data = load_data(SHIPPED, *([store] if store else []))
     known = {use.model for use in data.kernels}
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
@@ -59,20 +72,42 @@ def score_models(
     for name in names:
         path = folder / f"{name}.json"
         if path.exists():
+            _must_be_alike(path, machine, top_k, seed)
             reporter.say(f"{name}: scored already, in {path}")
             continue
         with tempfile.TemporaryDirectory(prefix="recommend-") as temporary:
-            options = Options(
-                top_k=top_k, exclude_models=(name,), seed=seed, store=Path(temporary) / "outcomes.db"
-            )
+            own = Path(temporary) / "outcomes.db"
+            if store:
+                with Store(store, read_only=True) as opened:
+                    opened.copy_to(own)
+            options = Options(top_k=top_k, exclude_models=(name,), seed=seed, store=own)
             score = _score(name, Run(machine, options, reporter, Clock()), data, Path(temporary))
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(score, indent=1) + "\n")
         partial.replace(path)
 
 
+def _must_be_alike(path: Path, machine: Machine, top_k: int, seed: int) -> None:
+    """A folder of scores holds one experiment.
+
+    Raises:
+        DataError: the score is of other settings.
+    """
+    score = json.loads(path.read_text())
+    settings = {"top_k": top_k, "seed": seed, "hardware": machine.hardware.id, "pipeline": machine.pipeline}
+    for key, value in settings.items():
+        if score[key] != value:
+            raise DataError(f"{path} is of {key} {score[key]}, not {value}; give another folder with -o")
+
+
 def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
     model = prepare_named(name, run.machine)
+    searched = stored_searches(data, model, run.machine)
+    if not searched.best:
+        raise DataError(
+            f"{name} was never searched on {run.machine.hardware.id}, so there is no maximum to compare "
+            f"with; run: recommender tune --cold {name}"
+        )
     run.clock.lap("import")
     knowledge = gather_knowledge(run, forget={kernel.workload.key for kernel in model.kernels})
     run.clock.lap("knowledge")  # training without the model belongs to the experiment, not to a run
@@ -80,7 +115,6 @@ def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
     run.clock.lap("rank")
     choices = measure_kernels(model, ranked, run)
     run.clock.lap("measure")
-    searched = stored_searches(data, model, run.machine)
     wanted = _wanted(model, ranked, choices, searched)
     builds = compile_builds(scratch, model, wanted, run)
     latencies = compare_builds(builds, model, run, budget_seconds=_BUDGET_SECONDS, time_reference=True)
@@ -133,6 +167,7 @@ def _json(
         "seed": run.options.seed,
         "kernels": len(choices),
         "with_donors": sum(any(c.donor for c in choice.ranked.candidates) for choice in choices),
+        "coverage": _coverage(choices),
         "slower_kernels": sum(
             bool(c.best and c.fallback and c.best.median_seconds > c.fallback.median_seconds) for c in choices
         ),
@@ -151,6 +186,17 @@ def _json(
             for build, latency in latencies.items()
         },
     }
+
+
+def _coverage(choices: Sequence[Choice]) -> float:
+    """Share of the model's time, with fallback schedules, in kernels that have a donor."""
+    covered = total = 0.0
+    for choice in choices:
+        seconds = choice.ranked.kernel.calls * (choice.fallback.median_seconds if choice.fallback else 0.0)
+        if math.isfinite(seconds):
+            total += seconds
+            covered += seconds * any(c.donor for c in choice.ranked.candidates)
+    return covered / total if total else 0.0
 
 
 def percent_of_maximum(score: Json, build: str) -> float:

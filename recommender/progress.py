@@ -9,8 +9,11 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 _LINE_EVERY_SECONDS = 15.0
+_SPEED_OVER_SECONDS = 120.0
+"""The time left is told from the steps of so long: one alone may take half a minute."""
 
 
 class Reporter:
@@ -24,19 +27,25 @@ class Reporter:
     def say(self, text: str, level: int = 1) -> None:
         """Print a line, if the level asks for it."""
         if self.level >= level:
-            self.console.print(text, markup=False)
+            self.console.print(Text(text))  # names of files and models are no markup
 
     @contextmanager
     def steps(self, title: str, total: int) -> Iterator[Steps]:
         """Show the progress of `total` steps."""
         if self.level and self.console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
+                TextColumn("left"),
             )
-            with Progress(*columns, console=self.console, transient=True) as bar:
+            with Progress(
+                *columns,
+                console=self.console,
+                transient=True,
+                speed_estimate_period=_SPEED_OVER_SECONDS,
+            ) as bar:
                 yield Steps(title, total, bar=bar)
         else:
             yield Steps(title, total, lines=self.level > 0)
@@ -52,14 +61,27 @@ class Steps:
         self._start = self._last = time.monotonic()
         self._task = bar.add_task(title, total=total) if bar else None
 
-    def advance(self, what: str = "") -> None:
-        """Say that one more step is done, on `what`."""
-        self._done += 1
+    def begin(self, what: str) -> None:
+        """Say what is worked on from now on."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=1, description=f"{self._title} {what}")
+            self._bar.update(self._task, description=f"{self._title} {what}")
         now = time.monotonic()
         if self._lines and now - self._last >= _LINE_EVERY_SECONDS:
             self._last = now
-            left = (now - self._start) / max(self._done, 1) * (self._total - self._done)
-            text = f"{self._title} {what}: {self._done} of {self._total}, {left / 60:.1f} min left"
+            text = f"{self._title} {what}: {self._done} of {self._total}{self._left(now)}"
             print(text, file=sys.stderr, flush=True)
+
+    def advance(self, what: str = "", count: int = 1) -> None:
+        """Say that `count` more steps are done: on `what`, or on what was begun."""
+        self._done += count
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=count)
+        if what:
+            self.begin(what)
+
+    def _left(self, now: float) -> str:
+        """The time left, once a step has been done."""
+        if not self._done:
+            return ""
+        seconds = (now - self._start) / self._done * (self._total - self._done)
+        return f", {seconds / 60:.1f} min left"

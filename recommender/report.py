@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from recommender.harness.latency import Latency
-from recommender.harness.outputs import TOLERANCE
-from recommender.vocabulary import Candidate, Hardware, Json, ModelInput, Outcome
+from recommender.vocabulary import Candidate, Hardware, Json, ModelInput, Outcome, Schedule
 
 REPORT_VERSION = 1
 
@@ -25,8 +26,21 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class SecondBank:
+    """The times that decided: the fastest of those tried and the fallback, sampled in turns once more."""
+
+    challenger: Candidate
+    outcome: Outcome
+    fallback: Outcome
+
+
+@dataclass(frozen=True)
 class KernelReport:
-    """What was found for one kernel. Times are None where nothing was measured."""
+    """What was found for one kernel. Times are None where nothing was measured.
+
+    `fallback` and `best` are what the choice was made by; `first_fallback` is the fallback beside those
+    tried, before a second bank of times, if there was one.
+    """
 
     name: str
     workload: str
@@ -34,12 +48,15 @@ class KernelReport:
     extents: tuple[int, ...]
     calls: int
     candidates: int
+    fallback_schedule: Schedule
     fallback: Outcome | None
     best: Outcome | None
     chosen: Candidate
     rank: int | None
     tried: tuple[Tried, ...]
     explanation: tuple[str, ...] = ()
+    first_fallback: Outcome | None = None
+    second_bank: SecondBank | None = None
 
     @property
     def speedup(self) -> float | None:
@@ -75,7 +92,6 @@ class Report:
     kernels: tuple[KernelReport, ...]
     latencies: dict[str, Latency] = field(default_factory=dict)
     delivered: str = "chosen"
-    tolerance: float = TOLERANCE
 
     @property
     def total_seconds(self) -> float:
@@ -84,7 +100,7 @@ class Report:
 
 
 def report_json(report: Report) -> Json:
-    """The report as JSON; raw times included, so that every figure can be made again."""
+    """The report as JSON; every raw time included, so that every figure can be made again."""
     return {
         "version": REPORT_VERSION,
         "model": report.model,
@@ -101,7 +117,9 @@ def report_json(report: Report) -> Json:
         "latencies": {
             name: {
                 "median_seconds": latency.median_seconds or None,
-                "difference_from_ort": latency.difference if latency.ran else None,
+                "difference_from_ort": latency.difference if math.isfinite(latency.difference) else None,
+                "allowed_difference": latency.allowed,
+                "reason": latency.reason or None,
                 "seconds": list(latency.seconds),
             }
             for name, latency in report.latencies.items()
@@ -118,6 +136,7 @@ def _kernel_json(kernel: KernelReport) -> Json:
         "extents": kernel.extents,
         "calls": kernel.calls,
         "candidates": kernel.candidates,
+        "fallback_schedule": kernel.fallback_schedule.id,
         "fallback": _outcome_json(kernel.fallback),
         "best": _outcome_json(kernel.best),
         "speedup": kernel.speedup,
@@ -133,6 +152,13 @@ def _kernel_json(kernel: KernelReport) -> Json:
             }
             for tried in kernel.tried
         ],
+        "first_fallback": _outcome_json(kernel.first_fallback),
+        "second_bank": kernel.second_bank
+        and {
+            "challenger": kernel.second_bank.challenger.schedule.id,
+            "outcome": _outcome_json(kernel.second_bank.outcome),
+            "fallback": _outcome_json(kernel.second_bank.fallback),
+        },
     }
 
 
@@ -161,6 +187,8 @@ def _outcome_json(outcome: Outcome | None) -> Json:
     }
 
 
+_BAR = r"\|"
+"""A bar inside a cell of a Markdown table."""
 _COLUMNS = ("kernel", "calls", "fallback ms", "best ms", "speedup", "rank", "donor")
 _TEXT = ("kernel", "donor")
 
@@ -190,7 +218,7 @@ def kernel_table(report: Report) -> Table:
         else:
             table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for row in _rows(report):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names of models are no markup
     return table
 
 
@@ -216,8 +244,10 @@ def latency_lines(report: Report) -> list[str]:
     lines = []
     for name, latency in report.latencies.items():
         label, median = f"{names.get(name, name):<19}", latency.median_seconds
-        if not median:
+        if not latency.ran:
             lines.append(f"{label} could not be run")
+        elif not median:
+            lines.append(f"{label} gives values that are not finite")
         elif name == "chosen" or not own:
             lines.append(f"{label}{median * 1e3:9.2f} ms")
         else:
@@ -230,7 +260,7 @@ def handed_over(report: Report) -> str:
     chosen = report.latencies["chosen"]
     if not chosen.ran:
         return "the recommended build could not be run: the one with fallback schedules was handed over"
-    if chosen.difference > report.tolerance:
+    if not chosen.is_right:
         return (
             "the recommended build computes something else: the one with fallback schedules was handed over"
         )
@@ -245,16 +275,13 @@ def explanation_lines(report: Report) -> list[str]:
 
 def print_report(report: Report, console: Console) -> None:
     """The report for people at a terminal: kernels, latencies, why, and where the files are."""
-    console.print(kernel_table(report))
-    console.print()
-    for line in latency_lines(report):
-        console.print(line)
     why = explanation_lines(report)
-    for line in ["", *why] if why else []:
-        console.print(line, markup=False)
+    lines = ["", *latency_lines(report), *(["", *why] if why else [])]
     if report.delivered != "chosen":
-        console.print(handed_over(report))
-    console.print(f"\n{report.folder}: model.so, run.py, report.md, report.json, a tuning database")
+        lines.append(handed_over(report))
+    lines += ["", f"{report.folder}: model.so, run.py, report.md, report.json, a tuning database"]
+    console.print(kernel_table(report))
+    console.print(Text("\n".join(lines)))
 
 
 _LEGEND = """\
@@ -271,7 +298,7 @@ def markdown(report: Report) -> str:
     took = f", {report.total_seconds:.0f} s" if report.stages_seconds else ""
     head = f"# {report.model}: recommended schedules\n\n{report.hardware.id}{took}\n"
     table = [_COLUMNS, ("---",) * len(_COLUMNS), *_rows(report)]
-    rows = [f"| {' | '.join(row)} |" for row in table]
+    rows = [f"| {' | '.join(cell.replace('|', _BAR) for cell in row)} |" for row in table]
     latency = [f"    {line}" for line in latency_lines(report)]
     if report.delivered != "chosen":
         latency.append(f"    {handed_over(report)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from recommender.evaluation import Evaluation, summary_json
 from recommender.goals import PAPER_SPEEDUPS, goals_table
 from recommender.model_scores import percent_of_maximum
 from recommender.models.crossval import KS, RankerSummary, summarise
+from recommender.models.metrics import bootstrap_interval
 from recommender.vocabulary import Json
 
 NOISE = 0.05
@@ -39,10 +41,21 @@ class Measured:
 def write(result: Evaluation, measured: Measured, folder: Path) -> None:
     """Write rankers, library ceiling, models and summary into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rankers.json").write_text(json.dumps([asdict(s) for s in result.novel]) + "\n")
+    scores = {"novel shapes only": result.novel, "all kernels": result.everything}
+    raw = {kernels: [_rounded(asdict(s)) for s in own] for kernels, own in scores.items()}
+    (folder / "rankers.json").write_text(json.dumps(raw) + "\n")
     (folder / "ceiling.json").write_text(json.dumps([asdict(c) for c in result.ceilings], indent=1) + "\n")
     (folder / "README.md").write_text(markdown(result, measured))
     (folder / "summary.json").write_text(json.dumps(summary(result, measured), indent=1) + "\n")
+
+
+def _rounded(value: Json) -> Json:
+    """Numbers with five digits: a kernel's score is one of thousands."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _rounded(v) for key, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def summary(result: Evaluation, measured: Measured) -> Json:
@@ -105,11 +118,13 @@ def markdown(result: Evaluation, measured: Measured) -> str:
         "with the models that "
         "`recommender evaluate --measure MODEL -o docs/results` and the searches that "
         "`benchmarks/search_time.py MODEL` measured before. The same as plots: [plots](plots).\n",
-        "## Goals\n\nThe paper is Gibson and Cano, PACT 2022. "
+        "## Goals\n\nThe paper is Gibson and Cano, PACT 2022. Features and settings of the ranker were "
+        "chosen by these same figures ([decisions](../decisions.md)), which flatters them. "
         f"{_covers(result, measured)}\n\n{goals_table(summary(result, measured))}",
     ]
     if measured.models:
         parts.append("## Whole models, novel shapes only\n\n" + _models_table(measured.models))
+        parts.append("## Over the models\n\n" + _over_models_table(measured.models))
     if measured.searches:
         parts.append("## TVM's own search\n\n" + _searches_table(measured.searches))
     for title, kernels in (("novel shapes only", result.novel), ("all kernels", result.everything)):
@@ -160,7 +175,9 @@ def _models_table(scores: Sequence[Json]) -> str:
         "(S - 1) / (S_full - 1), S = untuned / build, S_full with *tuned*: over 100, transfer beat the "
         "model's own search. *Speedup*: untuned / transferred, beside the paper's on its Xeon. *x ORT*: "
         "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training "
-        "a ranker. *Search*: the model's own search, its trials in brackets. Each row is of one run.\n\n"
+        "a ranker. *Search*: the model's own search, in brackets how many trials it was "
+        "allowed (small spaces end before). All kernels have donors (coverage 100 %) where "
+        "*kernels* does not say otherwise. Each row is of one run.\n\n"
     )
     lines = [
         "| model | machine | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT "
@@ -170,7 +187,7 @@ def _models_table(scores: Sequence[Json]) -> str:
     for s in scores:
         times = " | ".join(_milliseconds(s["latencies"][b]["median_seconds"]) for b in builds)
         lines.append(
-            f"| {s['model']} | {_machine(s)} | {s['kernels']} | {times} "
+            f"| {s['model']} | {_machine(s)} | {_kernels(s)} | {times} "
             f"| {percent_of_maximum(s, 'transferred'):.1f} | {percent_of_maximum(s, 'unmeasured'):.1f} "
             f"| {_ratio(s, 'transferred', 'ort'):.3f} | {_ratio(s, 'untuned', 'transferred'):.3g} "
             f"| {PAPER_SPEEDUPS.get(s['model'], '-')} | {_own_seconds(s):.0f} "
@@ -179,9 +196,45 @@ def _models_table(scores: Sequence[Json]) -> str:
     return head + "\n".join(lines) + "\n"
 
 
+def _over_models_table(scores: Sequence[Json]) -> str:
+    head = (
+        "Middle, extremes and the 95 % interval of the mean over resampled models (for ratios of times, of "
+        "the geometric mean).\n\n"
+    )
+    figures = {
+        "% of maximum, top k": [percent_of_maximum(s, "transferred") for s in scores],
+        "% of maximum, unmeasured": [percent_of_maximum(s, "unmeasured") for s in scores],
+    }
+    ratios = {
+        "transferred / ort": [_ratio(s, "transferred", "ort") for s in scores],
+        "tuned / ort": [_ratio(s, "tuned", "ort") for s in scores],
+        "fallback / transferred": [_ratio(s, "fallback", "transferred") for s in scores],
+        "untuned / transferred": [_ratio(s, "untuned", "transferred") for s in scores],
+        "search s / ours s": [s["search_seconds"] / _own_seconds(s) for s in scores],
+    }
+    lines = ["| figure | mean | 95 % interval | median | lowest | highest |", "|---" * 6 + "|"]
+    for name, values in {**figures, **ratios}.items():
+        is_ratio = name in ratios
+        low, high = bootstrap_interval([math.log(v) for v in values] if is_ratio else values)
+        interval = (math.exp(low), math.exp(high)) if is_ratio else (low, high)
+        middle = geometric_mean(values) if is_ratio else mean(values)
+        cells = [middle, *interval, median(values), min(values), max(values)]
+        shown = [f"{cell:.3g}" for cell in cells]
+        lines.append(
+            f"| {name} | {shown[0]} | {shown[1]} to {shown[2]} | {shown[3]} | {shown[4]} | {shown[5]} |"
+        )
+    return head + "\n".join(lines) + "\n"
+
+
 def _milliseconds(seconds: float) -> str:
     """Three digits, whole where they do not suffice."""
     return f"{1e3 * seconds:.3g}" if seconds < 0.1 else f"{1e3 * seconds:.0f}"
+
+
+def _kernels(score: Json) -> str:
+    """How many there are, and how many of them have a donor if not all do."""
+    n, covered = score["kernels"], score.get("with_donors", score["kernels"])
+    return f"{n}" if covered == n else f"{n}, {covered} with donors"
 
 
 def _machine(score: Json) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recommender.errors import UsageError
 from recommender.progress import Reporter
-from recommender.report import Tried
+from recommender.report import SecondBank, Tried
 from recommender.session import Machine
 from recommender.vocabulary import Candidate, Kernel, Outcome
 
@@ -102,7 +102,8 @@ class Ranked:
 class Choice:
     """What was chosen for a kernel, with what was tried for it. Outcomes are None if nothing was measured.
 
-    `problem` says why the kernel could not be measured.
+    `fallback` and `best` are what the choice was made by; `first_fallback` is the fallback beside those
+    tried. `problem` says why the kernel could not be measured.
     """
 
     ranked: Ranked
@@ -112,6 +113,8 @@ class Choice:
     tried: tuple[Tried, ...] = ()
     explanation: tuple[str, ...] = ()
     problem: str | None = None
+    first_fallback: Outcome | None = None
+    second_bank: SecondBank | None = None
 
     @property
     def fallback_works(self) -> bool:

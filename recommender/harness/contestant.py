@@ -29,13 +29,15 @@ def open_library(path: str, inputs: Mapping[str, Array]) -> Run:
     return run
 
 
-def open_onnx(path: str, inputs: Mapping[str, Array], threads: int) -> Run:
-    """An ONNX model under ONNX Runtime at its default level of optimisation."""
+def open_onnx(path: str, inputs: Mapping[str, Array], threads: int, optimised: bool = True) -> Run:
+    """An ONNX model under ONNX Runtime, at its default level of optimisation or as it is written."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, dict(inputs))
 

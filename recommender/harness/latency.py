@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from recommender.harness.client import CallFailed, WorkerClient, WorkerFailure
 from recommender.harness.contestant import Array
-from recommender.harness.outputs import difference
+from recommender.harness.outputs import TOLERANCE, allowed_difference, difference
 from recommender.vocabulary import ModelInput
 
 _OPEN_SECONDS = 300.0
@@ -37,11 +37,14 @@ class Latency:
     """Raw seconds of one inference (none if it was not to be timed), and how far the outputs are off.
 
     `difference` is the largest gap to ONNX Runtime as a share of the output's largest magnitude, infinite
-    for a build that could not be run.
+    for outputs that are not numbers and for a build that could not be run, for a `reason`; up to `allowed`
+    counts as equal.
     """
 
     seconds: tuple[float, ...]
     difference: float = 0.0
+    allowed: float = TOLERANCE
+    reason: str = ""
 
     @property
     def median_seconds(self) -> float:
@@ -51,7 +54,12 @@ class Latency:
     @property
     def ran(self) -> bool:
         """Whether the build could be run."""
-        return self.difference < math.inf
+        return not self.reason
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the build computes what ONNX Runtime computes."""
+        return self.ran and self.difference <= self.allowed
 
 
 def compare_models(
@@ -78,20 +86,33 @@ def compare_models(
         for client in (reference, *clients.values()):
             client.spawn()  # they start side by side
         arrays, expected = _reference(reference, onnx_path, inputs, threads)
-        differences = {REFERENCE: 0.0}
+        outcomes = {REFERENCE: Latency(())}
         for name, client in clients.items():
-            try:
-                outputs = client.call(
-                    "open_library", str(libraries[name].absolute()), arrays, timeout_seconds=_OPEN_SECONDS
-                )
-                differences[name] = _worst_difference(outputs, expected)
-            except WorkerFailure:  # a build that cannot be run is as wrong as can be, and ends no run
-                differences[name] = math.inf
+            outcomes[name] = _opened(client, libraries[name], arrays, expected)
+        allowed = allowed_difference(
+            (outcome.difference for outcome in outcomes.values()),
+            lambda: _spread(reference, onnx_path, arrays, expected, threads),
+        )
         if time_reference:
             clients[REFERENCE] = reference
-        able = {name: client for name, client in clients.items() if differences[name] < math.inf}
+        able = {name: client for name, client in clients.items() if outcomes[name].difference < math.inf}
         seconds = _take_turns(able, budget_seconds, until_clear) if budget_seconds else {}
-        return {name: Latency(tuple(seconds.get(name, ())), differences[name]) for name in clients}
+        return {
+            name: replace(outcomes[name], seconds=tuple(seconds.get(name, ())), allowed=allowed)
+            for name in clients
+        }
+
+
+def _opened(
+    client: WorkerClient, library: Path, arrays: Mapping[str, Array], expected: Sequence[Array]
+) -> Latency:
+    """A build ready to be timed, and how far its outputs are off; one that cannot be run ends no run."""
+    path = str(library.absolute())
+    try:
+        outputs = client.call("open_library", path, arrays, timeout_seconds=_OPEN_SECONDS)
+    except WorkerFailure as exc:
+        return Latency((), math.inf, reason=str(exc))
+    return Latency((), _worst_difference(outputs, expected))
 
 
 def _reference(
@@ -108,6 +129,18 @@ def _reference(
             if highest == 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def _spread(
+    client: WorkerClient,
+    onnx_path: Path,
+    arrays: Mapping[str, Array],
+    expected: Sequence[Array],
+    threads: int,
+) -> float:
+    """How far ONNX Runtime's outputs move if it computes the model as it is written, not optimised."""
+    plain = client.call("run_unoptimised", str(onnx_path), arrays, threads, timeout_seconds=_OPEN_SECONDS)
+    return _worst_difference(plain, expected)
 
 
 def random_input(model_input: ModelInput, highest: int) -> Array:

@@ -124,6 +124,10 @@ class Services:
         self._model = open_onnx(path, inputs, threads)
         return self._model()
 
+    def run_unoptimised(self, path: str, inputs: dict[str, Array], threads: int) -> list[Array]:
+        """What ONNX Runtime makes of the inputs without optimising the model; nothing stays open."""
+        return open_onnx(path, inputs, threads, optimised=False)()
+
     def time_model(self, count: int) -> list[float]:
         """See `contestant.time_runs`."""
         assert self._model is not None, "no model was opened"

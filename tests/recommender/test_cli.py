@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import helper
 from typer.testing import CliRunner
 
 from recommender.cli import app
 from recommender.datasets.store import Store
+from tests.conftest import model_of, small_convnet
 
 RECOMMEND = [sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"]
 RECOMMENDER = [sys.executable, "-c", "from recommender.cli import main; main()"]
@@ -45,15 +48,24 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.onnx").write_bytes(b"nope")
+    (tmp_path / "cut.onnx").write_bytes(convnet_path.read_bytes()[: convnet_path.stat().st_size // 2])
+    onnx.save(small_convnet(batch="batch"), "open.onnx")
+    odd = [helper.make_node("Foo", ["x"], ["f"]), helper.make_node("Bar", ["f"], ["y"])]
+    onnx.save(model_of(odd, {"x": [2]}, "y", []), "odd.onnx")
+    odd = [helper.make_node("Det", ["x"], ["d"]), helper.make_node("Relu", ["d"], ["y"])]
+    onnx.save(model_of(odd, {"x": [2, 2]}, "y", []), "det.onnx")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken-with-work").mkdir()
     (tmp_path / "taken-with-work" / "thesis.tex").write_text("")
-    empty = tmp_path / "empty.db"
-    Store(empty).close()
     good, store = str(convnet_path), str(library)
     cases: list[tuple[list[str], int, str]] = [
         (["none.onnx"], 3, "does not exist"),
         (["broken.onnx"], 3, "not an ONNX file"),
+        (["cut.onnx"], 3, "cut short"),
+        (["taken"], 3, "is a folder"),
+        (["open.onnx"], 3, "--input-shape x:1,4,8,8"),
+        (["odd.onnx"], 3, "these operators: Bar, Foo;"),
+        (["det.onnx"], 3, "these operators: Det;"),
         ([good, "--top-k", "0"], 2, "--top-k must be 1 or more"),
         ([good, "--top-k", "-3"], 2, "--top-k must be 1 or more"),
         ([good, "--target", "nonsense"], 2, "--target"),
@@ -64,7 +76,10 @@ def test_bad_input_is_one_line_with_a_code_and_leaves_nothing(
         ([good, "--budget-seconds", "0"], 2, "--budget-seconds"),
         ([good, "--input-shape", "x"], 2, "--input-shape"),
         ([good, "--input-shape", "z:1,2"], 2, "no input 'z'"),
+        ([good, "--input-shape", f"x:{10**20}"], 2, "--input-shape"),
         ([good, "--dim", "batch"], 2, "--dim"),
+        (["open.onnx", "--dim", f"batch={10**20}"], 2, "--dim"),
+        (["open.onnx", "--dim", "batch=²"], 2, "--dim"),
         ([good, "-o", "taken"], 8, "--force"),
         ([good, "-o", "taken-with-work", "--force"], 8, "was not written by recommend"),
         ([good, "-o", ".", "--force"], 8, "was not written by recommend"),
@@ -124,10 +139,24 @@ def test_usage_errors_of_the_parser_have_code_2(tmp_path: Path) -> None:
 
 
 def test_no_c_compiler_is_said_before_any_work(tmp_path: Path, convnet_path: Path) -> None:
-    result = run(convnet_path, env={"PATH": str(tmp_path)}, cwd=tmp_path)
+    result = run(convnet_path, env={"PATH": str(tmp_path), "CXX": "", "CC": ""}, cwd=tmp_path)
 
     assert result.returncode == 5
     assert "no C compiler" in result.stderr
+
+
+def test_a_compiler_that_is_not_there_is_said_before_any_work(
+    tmp_path: Path, convnet_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CXX", "/no/such/c++")
+    monkeypatch.setattr("recommender.job.this_machine", None)  # would be the next step
+
+    done = invoke("recommend", convnet_path)
+
+    assert (done.exit_code, done.stdout) == (5, "")
+    assert done.stderr.startswith("error: CXX is '/no/such/c++'")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.tvm
@@ -167,6 +196,59 @@ def test_zoo_export_writes_a_runnable_model(tmp_path: Path) -> None:
     )
 
     onnx.checker.check_model(onnx.load(tmp_path / "mnasnet1_0.onnx"))
+
+
+ZOO_EXPORT = ("zoo", "export", "mnasnet1_0", "-o", "kept.onnx")
+RANKER_EXPORT = ("models", "export", "shipped", "-o", "kept.zip")
+
+
+@pytest.mark.parametrize("command", [ZOO_EXPORT, RANKER_EXPORT], ids=["zoo", "models"])
+def test_an_export_replaces_a_file_only_when_told(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = tmp_path / command[-1]
+    kept.write_text("old")
+
+    refused = invoke(*command)
+    assert refused.exit_code == 8
+    assert "exists; " in refused.stderr
+    assert "--force" in refused.stderr
+    assert kept.read_text() == "old"
+
+    assert invoke(*command, "--force").exit_code == 0
+    assert kept.stat().st_size > 1000
+    assert list(tmp_path.glob("*kept*")) == [kept]
+
+
+def write_half_a_model(model: onnx.ModelProto, path: str) -> None:
+    Path(path).write_text("half")
+    raise KeyboardInterrupt
+
+
+def write_no_member(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("command", "writer", "cut_off"),
+    [
+        (ZOO_EXPORT, "onnx.save", write_half_a_model),
+        (RANKER_EXPORT, "zipfile.ZipFile.write", write_no_member),
+    ],
+    ids=["zoo", "models"],
+)
+def test_an_export_that_is_cut_off_leaves_what_was_there(
+    command: tuple[str, ...], writer: str, cut_off: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(writer, cut_off)
+    kept = tmp_path / command[-1]
+    kept.write_text("old")
+
+    assert invoke(*command, "--force").exit_code == 130
+    assert kept.read_text() == "old"
+    assert list(tmp_path.glob("*kept*")) == [kept]
 
 
 COMMANDS = "tune collect remeasure calibrate train evaluate study doctor recommend models library zoo"

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from recommender.datasets.layers import load_data
+from recommender.errors import DataError
 from recommender.features import encode
 from recommender.models.hedging import EVERY, shape_distances
 from recommender.progress import Reporter
-from recommender.ranking import LOST, Knowledge, gather_knowledge, rank_kernel
+from recommender.ranking import LOST, Knowledge, gather_knowledge, library_for, rank_kernel
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Outcome, Status
@@ -83,3 +85,22 @@ def test_measurements_of_an_excluded_model_are_not_known(
         return set(gather_knowledge(Run(machine, options, Reporter(0), Clock())).measured)
 
     assert known() > known("donor")
+
+
+@pytest.mark.parametrize("left", ["nothing", "another pipeline", "another family"])
+def test_a_library_without_a_schedule_for_the_machine_is_said_with_the_next_step(
+    left: str, machine: Machine, library: Path
+) -> None:
+    data = load_data(library)
+    if left == "nothing":
+        data, message = load_data(), r"the library is empty"
+    elif left == "another pipeline":
+        machine = replace(machine, pipeline="0")
+        message = r"nothing left for .* with pipeline 0; leave out fewer"
+    else:
+        other = ("neon",) if machine.hardware.family == "x86" else ()
+        machine = replace(machine, hardware=replace(machine.hardware, cpu="other", features=other))
+        message = r"nothing that other.* could use \(it has .*\)"
+
+    with pytest.raises(DataError, match=rf"{message}.*run: recommender tune --cold MODEL$"):
+        library_for(Run(machine, Options(), Reporter(0), Clock()), data)

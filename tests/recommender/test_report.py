@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from recommender.harness.latency import Latency
-from recommender.report import KernelReport, Report, handed_over, latency_lines, markdown, report_json
+from recommender.report import (
+    KernelReport,
+    Report,
+    SecondBank,
+    handed_over,
+    latency_lines,
+    markdown,
+    print_report,
+    report_json,
+)
 from recommender.run import Choice, Ranked
-from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule, Status
+from recommender.vocabulary import Candidate, Donor, Kernel, Outcome, Schedule, Status
 from tests.datasets.test_store import HARDWARE
 from tests.recommender.test_candidates import matmul
 
@@ -22,11 +34,24 @@ FALLBACK, OTHER = (
     for n in (1, 2)
 )
 FAST, FAILED = Outcome.of_times([1e-3]), Outcome.failure(Status.CRASHED, "SIGSEGV")
-DEAD = Latency((), math.inf)
+DEAD, NOT_FINITE = Latency((), math.inf, reason="SIGSEGV"), Latency((), math.inf)
 
 
 def report(**latencies: Latency) -> Report:
-    kernel = KernelReport("k", WORKLOAD.key, "matmul", (8, 8, 8), 1, 2, FAILED, FAST, OTHER, 1, ())
+    kernel = KernelReport(
+        name="k",
+        workload=WORKLOAD.key,
+        kernel_class="matmul",
+        extents=(8, 8, 8),
+        calls=1,
+        candidates=2,
+        fallback_schedule=FALLBACK.schedule,
+        fallback=FAILED,
+        best=FAST,
+        chosen=OTHER,
+        rank=1,
+        tried=(),
+    )
     return Report("m", "m.rec", HARDWARE, {}, "p", (), {}, {}, {"rank": 1.0}, (kernel,), latencies)
 
 
@@ -36,6 +61,15 @@ def test_a_build_that_could_not_be_run_is_said_and_is_valid_json() -> None:
     assert latency_lines(page)[1].endswith("could not be run")
     assert "could not be run" in markdown(page)
     assert json.loads(json.dumps(report_json(page), allow_nan=False))["delivered"] == "chosen"
+
+
+def test_a_build_that_ran_and_gave_no_numbers_is_not_said_to_have_not_run() -> None:
+    page = report(chosen=NOT_FINITE, fallback=Latency((1e-3,)))
+
+    assert latency_lines(page)[0].endswith("gives values that are not finite")
+    assert "computes something else" in handed_over(page)
+    saved = json.loads(json.dumps(report_json(page), allow_nan=False))["latencies"]["chosen"]
+    assert (saved["difference_from_ort"], saved["reason"]) == (None, None)
 
 
 def test_the_reason_for_handing_over_the_fallback_is_the_true_one() -> None:
@@ -49,6 +83,42 @@ def test_the_reason_for_handing_over_the_fallback_is_the_true_one() -> None:
 def test_a_fallback_that_failed_has_no_speedup_over_it() -> None:
     assert report().kernels[0].speedup is None
     assert "| - | 1.000 | - |" in markdown(report())
+
+
+def test_names_are_printed_as_they_are() -> None:
+    """Rich takes [v2] for markup and :star: for a star; Markdown takes a bar for the end of a cell."""
+    name = "net[v2]:star:|1"
+    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, frozenset({name}))
+    (kernel,) = report().kernels
+    kernel = replace(kernel, name=name, chosen=replace(OTHER, donor=donor), explanation=(f"why {name}",))
+    page = replace(report(chosen=Latency((1e-3,))), model=name, folder=f"{name}.rec", kernels=(kernel,))
+    screen = io.StringIO()
+
+    print_report(page, Console(file=screen, width=120, highlight=False, soft_wrap=True))
+
+    header, row, *lines = screen.getvalue().splitlines()
+    assert header.startswith("kernel")
+    assert row.startswith(f"{name} ")
+    assert row.rstrip().endswith(f"{name} 8x8x8")
+    assert f"    why {name}" in lines
+    assert lines[-1].startswith(f"{name}.rec: model.so")
+    bars = [len(re.findall(r"(?<!\\)\|", line)) for line in markdown(page).splitlines() if line[:1] == "|"]
+    assert bars == [8, 8, 8]
+
+
+def test_the_times_that_decided_against_a_challenger_are_in_the_report() -> None:
+    first, slow = Outcome.of_times([2e-3, 2e-3]), Outcome.of_times([3e-3])
+    (kernel,) = report().kernels
+    kernel = replace(kernel, first_fallback=first, second_bank=SecondBank(OTHER, slow, FAST))
+
+    page = report_json(replace(report(), kernels=(kernel,)))["kernels"][0]
+
+    assert page["fallback_schedule"] == FALLBACK.schedule.id
+    assert page["first_fallback"]["seconds"] == (2e-3, 2e-3)
+    assert page["second_bank"]["challenger"] == OTHER.schedule.id
+    assert page["second_bank"]["outcome"]["seconds"] == (3e-3,)
+    assert page["second_bank"]["fallback"]["seconds"] == (1e-3,)
+    assert report_json(report())["kernels"][0]["second_bank"] is None
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,15 @@ def test_the_summary_counts_what_is_slower_and_takes_means() -> None:
     assert summary["ours_seconds_median"] == 36.0  # training without the model is not part of a run
 
 
+def test_the_table_over_models_has_means_medians_and_extremes() -> None:
+    page = results.markdown(Evaluation("h", "p", [], [], []), results.Measured([A, B, B]))
+    assert "| % of maximum, top k | 70.4 | 55.6 to 100 | 55.6 | 55.6 | 100 |" in page
+    assert "| transferred / ort | 2.52 | 1 to 4 | 4 | 1 | 4 |" in page
+    assert "| a | znver4-2t | 10, 9 with donors |" in results.markdown(
+        Evaluation("h", "p", [], [], []), results.Measured([{**A, "with_donors": 9}])
+    )
+
+
 def test_a_familys_ceiling_weighs_kernels_by_their_time() -> None:
     kernels = [
         KernelCeiling("x", "matmul", 1, tuned_seconds=9.0, transferred_seconds=9.0),
@@ -90,6 +99,8 @@ def test_everything_is_written(tmp_path: Path) -> None:
     assert "| a | 30 | 5.00 | 600 | 5.5 | at least 20.0 |" in page
     assert "at least 30 | at least 20 | **missed** |" in page
     assert "mean | 49.13 | at least 95 | 100 | met |" in page
+    assert "| transferred / ort | 1 | 1 to 1 | 1 | 1 | 1 |" in page
+    assert "| regret@1, weighted by time, % | - | at most 6 | - | not measured |" in page
     assert json.loads((tmp_path / "summary.json").read_text())["percent_of_max_mean"] == pytest.approx(100)
     assert json.loads((tmp_path / "ceiling.json").read_text())[0]["workload"] == "x"
 

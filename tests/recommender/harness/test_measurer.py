@@ -264,6 +264,20 @@ def test_all_are_timed_in_turns_and_stay_built(machine: Machine, measurer: Measu
     assert measurer._client.generation == generation == 1
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_runs_kernels_with_the_threads_that_it_is_given(threads: int, machine: Machine) -> None:
+    with Measurer(machine.target, threads) as measurer:
+        assert measurer._client._process is not None
+        tasks = Path(f"/proc/{measurer._client._process.pid}/task")
+        task, schedule = case(product, machine)
+        measurer.load(task)  # the naive kernel is serial
+        before = len(list(tasks.iterdir()))
+
+        assert measurer.measure(task, schedule).ok
+
+        assert len(list(tasks.iterdir())) - before == threads - 1
+
+
 def test_what_kills_the_worker_fails_and_the_next_run(machine: Machine, measurer: Measurer) -> None:
     task, good = case(doubling, machine)
     bad_task, bad = case(aborting_later, machine)
