@@ -74,8 +74,18 @@ class Fold:
     calls: Mapping[str, int]
 
 
-def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: bool = True) -> Iterator[Fold]:
-    """A fold for each model that can be judged: transfers to its kernels, from a library without it."""
+def make_folds(
+    data: Data,
+    hardware: Hardware,
+    pipeline: str,
+    *,
+    novel_shapes: bool = True,
+    learn_from: Sequence[Hardware] = (),
+) -> Iterator[Fold]:
+    """A fold for each model that can be judged: transfers to its kernels, from a library without it.
+
+    Outcomes of that hardware alone are learned from, or of all those in `learn_from`.
+    """
     measured = {m.workload for m in data.measurements if m.setting == (hardware.id, pipeline)}
     uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
     models = sorted({model for model, _ in uses})
@@ -90,7 +100,8 @@ def make_folds(data: Data, hardware: Hardware, pipeline: str, *, novel_shapes: b
         test = candidates.only(candidates.is_transfer)
         test = test.only(np.isin(test.groups, [g for g in np.unique(test.groups) if _is_enough(test, g)]))
         if len(test.y):
-            train = training_set(forgotten, [hardware], pipeline, [model]).without(own)
+            learned = learn_from or [hardware]
+            train = training_set(forgotten, learned, pipeline, [model]).without(own)
             yield Fold(model, train, test, {key: uses[model, key] for key in own})
 
 

@@ -50,13 +50,14 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
     """The model, its kernels' candidates, and what will rank them.
 
     Importing needs no data, and candidates need no ranker, which may have to be trained: so data are read and
-    the ranker is found or trained beside the rest. TVM's C++ and XGBoost let Python run meanwhile.
+    the ranker is found or trained beside the rest, once it is known that there is a model to do it for. TVM's
+    C++ and XGBoost let Python run meanwhile.
     """
     options, beside = run.options, ThreadPoolExecutor(1)
     run.reporter.say(f"importing {model} to find its kernels")
     try:
-        reading = beside.submit(read_data, run)
         onnx_model = read_model(model, options.input_shapes, options.dims)
+        reading = beside.submit(read_data, run)
         ranker = beside.submit(lambda: ranker_for(run, reading.result()))
         prepared = lower_model(onnx_model, run.machine)
         run.clock.lap("import")

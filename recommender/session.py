@@ -92,7 +92,7 @@ def read_model(
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
 ) -> OnnxModel:
-    """Read, fix and fold an ONNX file, or a model of the zoo filled with weights from seed 0.
+    """Read an ONNX file and fix its shapes, or take a model of the zoo with weights from seed 0.
 
     Raises:
         ModelError: it cannot be read, or a dimension is left open.
@@ -102,21 +102,23 @@ def read_model(
 
     path = find_model(name)
     if path is None:
-        return frontend.fold_model(zoo.zoo_model(name), name, input_shapes, dims)
-    return frontend.load_model(path, input_shapes, dims)
+        return frontend.fixed_model(zoo.zoo_model(name), name, input_shapes, dims)
+    return frontend.fixed_model(frontend.read(path), path.stem, input_shapes, dims)
 
 
 def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
-    """Import and lower a model, and describe its kernels.
+    """Fold constants, import and lower a model, and describe its kernels.
 
     Raises:
-        ModelError: an operator that TVM does not import, or a kernel that cannot be described.
+        ModelError: ONNX Runtime does not take it, TVM does not import an operator, or a kernel cannot be
+            described.
     """
     from recommender.compiler import frontend, hardware, lowering
 
     target = hardware.target_from_json(machine.target)
+    folded = frontend.fold(model)
     with setup.native_silence():
-        lowered = lowering.lower(frontend.import_model(model), target)
+        lowered = lowering.lower(frontend.import_model(folded), target)
         try:
             found = lowering.kernels_of(lowered, target)
         except (ValueError, RuntimeError) as exc:  # TVM, which counts in 32 bits where it tiles
@@ -125,7 +127,7 @@ def lower_model(model: OnnxModel, machine: Machine) -> PreparedModel:
                 f"TVM cannot schedule {model.name} ({why}); if its shapes are very large, give smaller ones"
             ) from exc
     spaces = {k.kernel.workload.key: k.space for k in found}
-    return PreparedModel(model.name, tuple(k.kernel for k in found), spaces, lowered, model)
+    return PreparedModel(model.name, tuple(k.kernel for k in found), spaces, lowered, folded)
 
 
 def prepare_named(name: str, machine: Machine) -> PreparedModel:

@@ -55,28 +55,42 @@ def load_model(
         ModelError: missing, not ONNX, truncated, invalid, or a dimension is left open.
         UsageError: a shape or a dimension is given for something that the model does not have.
     """
-    return fold_model(_read(path), path.stem, input_shapes, dims)
+    return fold(fixed_model(read(path), path.stem, input_shapes, dims))
 
 
-def fold_model(
+def fixed_model(
     proto: onnx.ModelProto,
     name: str,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
 ) -> OnnxModel:
-    """`load_model` for a model in memory.
+    """A model with shapes fixed, and constants as they are.
 
     Raises:
-        ModelError: invalid, or a dimension is left open.
+        ModelError: a dimension is left open.
         UsageError: see `load_model`.
     """
     _fix_shapes(proto, input_shapes or {}, dims or {})
     _refuse_open_dims(proto)
-    folded = _fold(proto, name)
-    return OnnxModel(name, folded, tuple(map(_model_input, _graph_inputs(folded))))
+    return OnnxModel(name, proto, tuple(map(_model_input, _graph_inputs(proto))))
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def fold(model: OnnxModel) -> OnnxModel:
+    """The model with what can be computed from constants computed.
+
+    Raises:
+        ModelError: ONNX Runtime does not take it.
+    """
+    folded = _folded(model.proto, model.name)
+    return OnnxModel(model.name, folded, tuple(map(_model_input, _graph_inputs(folded))))
+
+
+def read(path: Path) -> onnx.ModelProto:
+    """The content of an ONNX file, and of external data beside it.
+
+    Raises:
+        ModelError: missing, not ONNX, truncated, or without nodes.
+    """
     if not path.is_file():
         raise ModelError(f"{path} does not exist; give an .onnx file")
     try:
@@ -144,7 +158,7 @@ def _refuse_open_dims(proto: onnx.ModelProto) -> None:
         raise ModelError("the model has open dimensions; add, for each input: " + "; ".join(flags))
 
 
-def _fold(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def _folded(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """Fold constants with ONNX Runtime's basic optimisations, which keep standard operators."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -240,7 +254,8 @@ def _operators(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     operators: set[str] = set()
     for node in nodes:
         graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
-        operators |= {node.op_type, *_operators(inner for graph in graphs for inner in graph.node)}
+        # A name that is not UTF-8 comes as bytes.
+        operators |= {str(node.op_type), *_operators(inner for graph in graphs for inner in graph.node)}
     return operators
 
 

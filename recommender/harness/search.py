@@ -1,7 +1,7 @@
 """MetaSchedule's evolutionary search with building and timing in the same process.
 
 A population of 128 instead of TVM's 512, and no files between search, build and run, keep a trial cheap.
-How it compares with TVM's own builder, runner and settings has not been measured here yet.
+`benchmarks/population.py` compares the two.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from recommender.compiler.sketches import DesignSpace, schedule_of
 from recommender.vocabulary import Outcome, Schedule
 
 Measure = Callable[[Sequence[tuple[TirSchedule, Schedule]]], list[Outcome]]
+POPULATION = 128
 _BATCH = 16
 _SILENT = logging.getLogger("recommender.search")
 _SILENT.setLevel(logging.CRITICAL)
@@ -34,7 +35,8 @@ def search(
 
     Fewer are spent when the space holds no more distinct programs.
     """
-    context = _context(space, seed)
+    # A few trials are one batch, drawn before there is anything to evolve by.
+    context = _context(space, seed, population=min(POPULATION, 8 * trials))
     database = ms.database.MemoryDatabase()
     workload = database.commit_workload(space.module)
     model = ms.cost_model.XGBModel(num_tuning_cores=1)
@@ -67,12 +69,12 @@ def search(
     return spent
 
 
-def _context(space: DesignSpace, seed: int) -> ms.TuneContext:
+def _context(space: DesignSpace, seed: int, population: int) -> ms.TuneContext:
     strategy = ms.search_strategy.EvolutionarySearch(
-        population_size=128,
+        population_size=population,
         genetic_num_iters=4,
         init_measured_ratio=0.2,
-        init_min_unmeasured=50,
+        init_min_unmeasured=min(50, population // 2),
         genetic_mutate_prob=0.85,
         genetic_max_fail_count=10,
         eps_greedy=0.05,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -157,14 +156,6 @@ def test_a_compiler_that_is_not_there_is_said_before_any_work(
     assert (done.exit_code, done.stdout) == (5, "")
     assert done.stderr.startswith("error: CXX is '/no/such/c++'")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.tvm
-def test_json_is_alone_on_stdout(tmp_path: Path, convnet_path: Path, library: Path) -> None:
-    result = run(convnet_path, "--store", library, "--no-measure", "--json", cwd=tmp_path)
-
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["version"] == 1
 
 
 @pytest.mark.tvm

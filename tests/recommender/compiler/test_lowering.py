@@ -14,7 +14,7 @@ import tvm
 from onnx import helper, numpy_helper
 
 from recommender.compiler import lowering, setup
-from recommender.compiler.frontend import import_model
+from recommender.compiler.frontend import fold, import_model
 from recommender.compiler.hardware import target_from_json
 from recommender.errors import ModelError
 from recommender.session import Machine, PreparedModel, prepare_named, read_model
@@ -65,7 +65,7 @@ def test_activations_stay_fused_with_their_convolution(
 @pytest.mark.parametrize("name", ["alexnet", "efficientnet_b0", "googlenet", "mobilenet_v2", "resnet18"])
 def test_zoo_models_have_transposes_at_their_edges_only(name: str, machine: Machine) -> None:
     with setup.native_silence():
-        lowered = lowering.lower(import_model(read_model(name)), target_from_json(machine.target))
+        lowered = lowering.lower(import_model(fold(read_model(name))), target_from_json(machine.target))
 
     called = re.findall(r"call_tir\((?:cls\.)?(\w+)", lowered["main"].script())
     assert sum("conv2d" in kernel for kernel in called) > 4
