@@ -298,18 +298,19 @@ def test_a_kernel_that_cannot_be_run_keeps_its_fallback_and_blames_no_candidate(
 
 
 def test_without_measuring_two_processes_agree(small_path: Path, library: Path, tmp_path: Path) -> None:
-    reports = []
-    for _ in range(2):
-        command = [
-            *(sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"),
-            *(str(small_path), "--store", str(library), "--no-measure", "-q"),
-            *("-o", str(tmp_path / "same"), "--force"),
-        ]
-        done = subprocess.run(command, check=True, capture_output=True)
-        assert done.stderr == b""  # -q
-        reports.append((tmp_path / "same" / "report.json").read_bytes())
+    command = [
+        *(sys.executable, "-c", "from recommender.cli import recommend_main; recommend_main()"),
+        *(str(small_path), "--store", str(library), "--no-measure", "-q", "-o", "same"),
+    ]
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    running = [subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE) for folder in folders]
 
-    assert reports[0] == reports[1]
+    assert [process.communicate()[1] for process in running] == [b"", b""]  # -q
+    assert [process.returncode for process in running] == [0, 0]
+    one, two = ((folder / "same" / "report.json").read_bytes() for folder in folders)
+    assert one == two
 
 
 def test_with_one_thread_quietly_and_as_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ from tests.datasets.test_library import store_of
 def turned_upside_down(y: np.ndarray) -> np.ndarray:
     """What was nearly as fast as the best becomes slow, and the other way round."""
     return np.asarray(-np.log2(1.001 - np.exp2(-y)))
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What replaces what does not hang on how many trees there are."""
+    names = signature(BoostedRanker).parameters
+    defaults = {**{n: p.default for n, p in names.items()}, "rounds": 30, "trees_per_round": 4}
+    monkeypatch.setattr(BoostedRanker.__init__, "__defaults__", tuple(defaults[n] for n in names))
 
 
 def recommender(*arguments: str | Path) -> Any:
