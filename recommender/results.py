@@ -248,7 +248,8 @@ def _rankers_table(summaries: Sequence[RankerSummary]) -> str:
         "in percent: weighted by time, with the 95 % interval over resampled kernels / on the median kernel. "
         "*Recall@5*: how many of the five best are among the first five. *NDCG*: 1 for the right order. "
         "*Paper-heuristic*: donors of the same kernel class, the fastest expected first. *Random*: the mean "
-        "over all orders.\n\n"
+        "over all orders. *As-shipped*: the hedged order by a ranker that has learned from all machines, as "
+        "the one that ships has; the others learn from the machine that they are judged on.\n\n"
     )
     lines = [
         "| ranker | " + " | ".join(f"regret@{k}" for k in KS) + " | invalid@5 % | recall@5 % | NDCG@10 |",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ matplotlib.use("agg")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255", "#117733")
 """Okabe and Ito's palette without yellow and black, which vanish on a white or a dark page, and two more."""
 _MARKERS = "osD^vPX*h"
+_CELL_INCHES = 0.36
 _LONGEST_TICK = 20
 """Longer names stand on the vertical axis alone; the horizontal one has their numbers."""
 _THEMES = {"light": ("white", "#222222"), "dark": ("#121212", "#dddddd")}
@@ -26,10 +27,9 @@ def draw(study: Study, folder: Path) -> list[Path]:
     """Write SUBJECT-light and SUBJECT-dark as PNG and SVG; return the paths."""
     paths = []
     for theme, (paper, ink) in _THEMES.items():
+        figure = Figure(facecolor=paper, layout="constrained")
         parts = list(_panels(study))
-        size = (8 * len(parts), max(map(_height, parts)))
-        figure = Figure(figsize=size, facecolor=paper, layout="constrained")
-        for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
+        for axes, part in zip(_laid_out(figure, parts), parts, strict=True):
             axes.set_facecolor(paper)
             {"bars": _bars, "lines": _lines, "heat": _heat}[study.plot.kind](part, axes, ink)
             _ink(axes, ink)
@@ -43,7 +43,7 @@ def draw(study: Study, folder: Path) -> list[Path]:
 
 
 def _panels(study: Study) -> Iterator[Study]:
-    """The study in parts that are drawn side by side."""
+    """The study in parts that each have axes of their own."""
     if not study.plot.panel:
         yield study
         return
@@ -53,10 +53,21 @@ def _panels(study: Study) -> Iterator[Study]:
         yield replace(study, rows=rows, plot=replace(study.plot, x_label=study.plot.x_label or str(name)))
 
 
-def _height(study: Study) -> float:
-    """Inches: room for a line of text for each row of a heat map."""
-    names = {row[study.plot.y] for row in study.rows} if study.plot.kind == "heat" else ()
-    return max(4.5, 0.3 * len(names) + 1)
+def _laid_out(figure: Figure, parts: Sequence[Study]) -> list[Axes]:
+    """Axes for each part: heat maps one above the other, all else side by side with one scale."""
+    if parts[0].plot.kind != "heat":
+        figure.set_size_inches(8 if len(parts) == 1 else 5.5 * len(parts), 4.5)
+        return list(figure.subplots(1, len(parts), squeeze=False, sharey=True)[0])
+    names = [_names(part) for part in parts]
+    heights = [_CELL_INCHES * len(own) + 1.2 for own in names]
+    widths = [_CELL_INCHES * len(own) + 0.1 * max(map(len, own)) + 1 for own in names]
+    figure.set_size_inches(max(8, *widths), sum(heights))
+    return list(figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0])
+
+
+def _names(study: Study) -> list[str]:
+    """Of the rows and columns of a heat map."""
+    return sorted({row[axis] for row in study.rows for axis in (study.plot.x, study.plot.y)})
 
 
 def _ink(axes: Axes, ink: str) -> None:
@@ -111,7 +122,7 @@ def _lines(study: Study, axes: Axes, ink: str) -> None:
 
 def _heat(study: Study, axes: Axes, ink: str) -> None:
     plot = study.plot
-    names = sorted({row[plot.x] for row in study.rows} | {row[plot.y] for row in study.rows})
+    names = _names(study)
     values = np.full((len(names), len(names)), np.nan)
     for row in study.rows:
         if row[plot.value] is not None:
@@ -126,6 +137,6 @@ def _heat(study: Study, axes: Axes, ink: str) -> None:
         axes.set_yticks(range(len(names)), [f"{name}  {i}" for i, name in enumerate(names, 1)])
     for i, j in np.argwhere(np.isfinite(values)):
         colour = "white" if values[i, j] > most / 2 else "black"  # the map goes from yellow to dark blue
-        axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+        axes.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=7)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(f"{plot.y_label} ({plot.value})")
