@@ -12,7 +12,7 @@ from recommender.features import FEATURES_HASH
 from recommender.models.artefact import load_ranker, save_ranker
 from recommender.models.boosted import BoostedRanker
 from recommender.models.registry import SHIPPED_NAME, active_name, ranker_stem, rankers_folder
-from recommender.models.training import train_ranker
+from recommender.models.training import OWN_CANDIDATES, train_ranker
 from recommender.progress import Reporter
 from recommender.session import Machine
 from recommender.vocabulary import digest
@@ -47,7 +47,7 @@ def ranker_without(
         for m in data.measurements
         if data.lineage.allowed(m, in_data)
     )
-    settings = BoostedRanker(seed=seed).get_params()
+    settings = {**BoostedRanker(seed=seed).get_params(), "own_candidates": OWN_CANDIDATES}
     name = digest(
         [sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, learned_from, settings]
     )

@@ -26,6 +26,9 @@ from recommender.vocabulary import Candidate, Donor, Hardware, digest
 OTHER_MACHINE_WEIGHT = 0.3
 """What an outcome of another machine weighs against one of the machine that is trained for."""
 
+OWN_CANDIDATES = 32
+"""How many of a workload's own candidates a ranker for one run learns from: half of a usual search."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -70,6 +73,18 @@ class TrainingSet:
     def judged_by_itself(self) -> TrainingSet:
         """The same rows, `y` relative to the best that is still there of each workload."""
         return replace(self, y=_log2_ratios(self.seconds, self.groups))
+
+    def thinned(self, most: int) -> TrainingSet:
+        """At most so many of each workload's candidates that have no donor, from the fastest to the slowest.
+
+        Those of a search are many and alike; transfers stay.
+        """
+        kept = self.is_transfer.copy()
+        for group in np.unique(self.groups):
+            own = np.flatnonzero((self.groups == group) & ~self.is_transfer)
+            by_time = own[np.argsort(self.seconds[own], kind="stable")]
+            kept[by_time[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)]] = True
+        return self.only(kept)
 
     def without(self, workloads: Collection[str]) -> TrainingSet:
         """The rows of other workloads."""
@@ -171,12 +186,14 @@ def train_ranker(
     seed: int = 0,
     threads: int | None = None,
 ) -> tuple[BoostedRanker, RankerCard]:
-    """Train on everything that was measured on `hardware` and its relatives, without excluded models.
+    """Train for one run, on what was measured on `hardware` and its relatives, without excluded models.
+
+    A run waits for it, so only a part of the searches is learned from.
 
     Raises:
         DataError: nothing to train on, or nothing of it ran.
     """
-    rows = training_set(data, data.relatives(hardware), pipeline, exclude_models)
+    rows = training_set(data, data.relatives(hardware), pipeline, exclude_models).thinned(OWN_CANDIDATES)
     ranker = fit_ranker(rows, hardware.id, objective, seed, threads)
     return ranker, describe_ranker(data, rows, hardware.id, objective, seed, exclude_models)
 

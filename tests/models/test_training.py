@@ -69,6 +69,19 @@ def test_what_its_own_model_gave_is_no_transfer() -> None:
     assert rows_of(DONOR, first, own).is_transfer.tolist() == [False, False, False]
 
 
+def test_a_run_learns_from_a_spread_of_a_search_and_all_transfers() -> None:
+    search = [timed("a", inner, float(seconds)) for seconds, inner in enumerate((1, 2, 4, 8, 16, 32, 64), 1)]
+    rows = rows_of(*search, replace(TRANSFER, donor=search[0].donor_id))
+
+    thinned = rows.thinned(3)
+
+    assert sorted(thinned.seconds[~thinned.is_transfer]) == [1.0, 4.0, 7.0]
+    assert thinned.seconds[thinned.is_transfer].tolist() == [2.0]
+    assert thinned.y.tolist() == [y for y, s in zip(rows.y, rows.seconds, strict=True) if s in thinned.seconds]
+    for enough in (7, 100):
+        assert rows.thinned(enough).seconds.tolist() == rows.seconds.tolist()
+
+
 def test_times_from_a_busy_machine_count_only_where_there_are_no_others() -> None:
     busy = replace(timed("a", 8, 8.0), outcome=Outcome.of_times([8.0], load=1.0))
     failed = replace(timed("a", 16, 1.0), outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
