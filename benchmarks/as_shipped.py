@@ -44,7 +44,7 @@ def main() -> None:
         scores += score_trained(AS_SHIPPED, ranker, fold)
         scores += score_trained(NEAREST, NearestShapeRanker(), fold)
         print(f"{fold.model}: learned from {len(rows.y)} outcomes", flush=True)
-    print(f"{hardware.id}: {summarise(scores)[0].kernels} kernels; time-weighted regret, %, with 95 % intervals")
+    print(f"{hardware.id}: {summarise(scores)[0].kernels} kernels; time-weighted regret, % (95 % interval)")
     for s in summarise(scores):
         cells = [
             f"@{k} {100 * w:.1f} ({100 * low:.1f} to {100 * high:.1f})"

@@ -3,8 +3,8 @@
     python benchmarks/population.py [MODEL] [--kernels 4] [--trials 64]
 
 Searches the kernels with the most work of a zoo model (default resnet18) from nothing, with either population
-and everything else alike, and times the two winners of each kernel side by side. Takes some two minutes a kernel;
-run nothing beside it.
+and everything else alike, and times the two winners of each kernel side by side. Takes some two minutes a
+kernel; run nothing beside it.
 """
 
 from __future__ import annotations
