@@ -70,12 +70,12 @@ def test_what_its_own_model_gave_is_no_transfer() -> None:
 
 
 def test_a_run_learns_from_a_spread_of_a_search_and_all_transfers() -> None:
-    search = [timed("a", inner, float(seconds)) for seconds, inner in enumerate((1, 2, 4, 8, 16, 32, 64), 1)]
+    search = [timed("a", inner, 10.0 * n) for n, inner in enumerate((1, 2, 4, 8, 16, 32, 64), 1)]
     rows = rows_of(*search, replace(TRANSFER, donor=search[0].donor_id))
 
     thinned = rows.thinned(3)
 
-    assert sorted(thinned.seconds[~thinned.is_transfer]) == [1.0, 4.0, 7.0]
+    assert sorted(thinned.seconds[~thinned.is_transfer]) == [10.0, 40.0, 70.0]
     assert thinned.seconds[thinned.is_transfer].tolist() == [2.0]
     assert thinned.y.tolist() == rows.y[np.isin(rows.seconds, thinned.seconds)].tolist()
     for enough in (7, 100):
