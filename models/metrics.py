@@ -62,7 +62,7 @@ def _gain(seconds: Numbers) -> Numbers:
 
 
 def _discount(places: int) -> Numbers:
-    return 1 / np.log2(np.arange(2, 2 + places))
+    return np.asarray(1 / np.log2(np.arange(2, 2 + places)))
 
 
 def pairwise_accuracy(scores: Numbers, seconds: Numbers) -> float:
