@@ -103,8 +103,7 @@ def make_folds(
         test = candidates.only(candidates.is_transfer)
         test = test.only(np.isin(test.groups, [g for g in np.unique(test.groups) if _is_enough(test, g)]))
         if len(test.y):
-            learned = learn_from or [hardware]
-            train = training_set(forgotten, learned, pipeline, [model]).without(own)
+            train = training_set(forgotten, learn_from or [hardware], pipeline, [model]).without(own)
             yield Fold(model, train, test, {key: uses[model, key] for key in own})
 
 

@@ -14,12 +14,17 @@ NAME = "net[v2]:star:"
 """Rich would leave the brackets out, and draw a star."""
 
 
-def test_a_line_now_and_then_has_the_kernel_its_candidates_and_the_time_left(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that is turned by hand: `now`, in seconds."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr("recommender.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
+
+def test_a_line_now_and_then_has_the_kernel_its_candidates_and_the_time_left(
+    capsys: pytest.CaptureFixture[str], clock: SimpleNamespace
+) -> None:
     with Reporter(1).steps("measuring", 48) as steps:
         for kernel in range(8):
             steps.begin(f"conv{kernel} (6 candidates)")
@@ -34,11 +39,8 @@ def test_a_line_now_and_then_has_the_kernel_its_candidates_and_the_time_left(
 
 
 def test_before_anything_is_done_no_time_is_told(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], clock: SimpleNamespace
 ) -> None:
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("recommender.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
-
     with Reporter(1).steps("measuring", 6) as steps:
         clock.now += 20
         steps.begin("conv (6 candidates)")
