@@ -13,6 +13,8 @@ from recommender.errors import UsageError
 from recommender.vocabulary import Hardware, Json
 
 _SPELLINGS = "host, a JSON object, @file.json, a TVM tag, or a string like 'llvm -mcpu=znver4'"
+_TVM_REPEATS = ". Target creation from config dict failed"
+"""Behind this TVM says once more what it was given."""
 
 
 def parse_target(text: str, threads: int) -> Target:
@@ -23,16 +25,16 @@ def parse_target(text: str, threads: int) -> Target:
     """
     try:
         config = _target_config(text)
+        kind = str(Target(config).kind.name)
+        if kind != "llvm":
+            raise UsageError(
+                f"--target {text!r} is for {kind}, but this tool makes CPU code; give a target of kind llvm"
+            )
         target = Target({**config, "num-cores": threads})
         _check_cpu(target)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, tvm.error.InternalError) as exc:
-        reason = str(exc).strip().splitlines()[-1] if str(exc).strip() else type(exc).__name__
+        reason = (str(exc).strip() or type(exc).__name__).splitlines()[-1].partition(_TVM_REPEATS)[0]
         raise UsageError(f"--target {text!r} is not a target ({reason}); give {_SPELLINGS}") from exc
-    if target.kind.name != "llvm":
-        raise UsageError(
-            f"--target {text!r} is for {target.kind.name}, but this tool makes CPU code; "
-            "give a target of kind llvm"
-        )
     return target
 
 
@@ -42,8 +44,6 @@ def _check_cpu(target: Target) -> None:
     Raises:
         ValueError: no such CPU, or one of an architecture that cannot be measured on this machine.
     """
-    if target.kind.name != "llvm":
-        return
     here = str(tvm.target.codegen.llvm_get_system_triple()).partition("-")[0]
     wanted = str(target.attrs.get("mtriple", here)).partition("-")[0]
     if wanted != here:
@@ -62,7 +62,7 @@ def _target_config(text: str) -> dict[str, Json]:
     if text.startswith("{"):
         config = json.loads(text)
     elif "/" in text.partition(" ")[0]:
-        config = json.loads(str(Target({"tag": text}).export()).replace("'", '"'))
+        config = target_json(Target({"tag": text}))
     else:
         config = _legacy_config(text)
     if not isinstance(config, dict) or not config.get("kind"):

@@ -33,6 +33,13 @@ def test_a_target_from_a_file(tmp_path: Path) -> None:
     assert target_json(parse_target(f"@{path}", 1))["mcpu"] == "skylake-avx512"
 
 
+def test_a_target_by_its_tag_in_tvm() -> None:
+    target = parse_target("aws/cpu/c5.large", 2)
+
+    assert target_json(target) == {"kind": "llvm", "mcpu": "skylake-avx512", "num-cores": 2}
+    assert describe_hardware(target, 2, 0).simd_bytes == 64
+
+
 def test_a_target_survives_json() -> None:
     target = parse_target("llvm -mcpu=core-avx2", 1)
 
@@ -44,7 +51,6 @@ def test_a_target_survives_json() -> None:
     [
         "",
         "nonsense",
-        "cuda",
         "{",
         "@/no/such/file",
         "llvm extra",
@@ -53,8 +59,18 @@ def test_a_target_survives_json() -> None:
         "llvm -mcpu=cortex-a72",
     ],
 )
-def test_what_is_not_a_cpu_target_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--target"):
+def test_what_is_no_target_of_this_machine_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a target") as refused:
+        parse_target(text, 1)
+
+    assert "Target creation" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("cuda", "cuda"), ("nvidia/jetson-agx-thor", "cuda"), ("aws/trn1/trn1.2xlarge", "trn")]
+)
+def test_a_target_of_another_kind_is_refused_by_its_kind(text: str, kind: str) -> None:
+    with pytest.raises(UsageError, match=rf"is for {kind}, but"):
         parse_target(text, 1)
 
 
