@@ -185,8 +185,8 @@ def _refused(chosen: Latency) -> VerificationError:
     """Why there is nothing to hand over, and what to do."""
     if not chosen.ran:
         why = chosen.reason.partition("\n")[0]
-        return VerificationError(f"the compiled model cannot be run ({why}); run: recommender doctor")
-    gap = "in values that are not finite, or in shape"
+        return VerificationError(f"the compiled model cannot be used ({why}); run: recommender doctor")
+    gap = "in values that are not finite"
     if math.isfinite(chosen.difference):
         gap = f"by {chosen.difference:.1e} of its largest output (allowed are {chosen.allowed:.1e})"
     return VerificationError(

@@ -245,7 +245,7 @@ def latency_lines(report: Report) -> list[str]:
     for name, latency in report.latencies.items():
         label, median = f"{names.get(name, name):<19}", latency.median_seconds
         if not latency.ran:
-            lines.append(f"{label} could not be run")
+            lines.append(f"{label} could not be used")
         elif not median:
             lines.append(f"{label} gives values that are not finite")
         elif name == "chosen" or not own:
@@ -259,7 +259,7 @@ def handed_over(report: Report) -> str:
     """Why the build with fallback schedules was handed over."""
     chosen = report.latencies["chosen"]
     if not chosen.ran:
-        return "the recommended build could not be run: the one with fallback schedules was handed over"
+        return "the recommended build could not be used: the one with fallback schedules was handed over"
     if not chosen.is_right:
         return (
             "the recommended build computes something else: the one with fallback schedules was handed over"

@@ -37,8 +37,8 @@ class Latency:
     """Raw seconds of one inference (none if it was not to be timed), and how far the outputs are off.
 
     `difference` is the largest gap to ONNX Runtime as a share of the output's largest magnitude, infinite
-    for outputs that are not numbers and for a build that could not be run, for a `reason`; up to `allowed`
-    counts as equal.
+    for outputs that are not numbers, and for a build that could not be run or has outputs of other shapes,
+    for a `reason`; up to `allowed` counts as equal.
     """
 
     seconds: tuple[float, ...]
@@ -53,7 +53,7 @@ class Latency:
 
     @property
     def ran(self) -> bool:
-        """Whether the build could be run."""
+        """Whether the build could be run, and gave outputs that can be compared."""
         return not self.reason
 
     @property
@@ -112,7 +112,13 @@ def _opened(
         outputs = client.call("open_library", path, arrays, timeout_seconds=_OPEN_SECONDS)
     except WorkerFailure as exc:
         return Latency((), math.inf, reason=str(exc))
+    if [o.shape for o in outputs] != [e.shape for e in expected]:
+        return Latency((), math.inf, reason=f"its outputs are {_shapes(outputs)}, not {_shapes(expected)}")
     return Latency((), _worst_difference(outputs, expected))
+
+
+def _shapes(arrays: Sequence[Array]) -> str:
+    return ", ".join("x".join(map(str, a.shape)) or "a number" for a in arrays) or "none"
 
 
 def _reference(
@@ -152,9 +158,6 @@ def random_input(model_input: ModelInput, highest: int) -> Array:
 
 
 def _worst_difference(outputs: Sequence[Array], expected: Sequence[Array]) -> float:
-    """The largest over all outputs; infinite if there are fewer or more."""
-    if len(outputs) != len(expected):
-        return math.inf
     return max(map(difference, outputs, expected), default=0.0)
 
 

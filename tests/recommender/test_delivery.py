@@ -93,9 +93,9 @@ def choices(model: PreparedModel, machine: Machine) -> Sequence[Choice]:
         (WRONG, SLOW, "fallback", "computes something else: the one with fallback schedules was handed over"),
         (NOT_FINITE, SLOW, "fallback", "computes something else: the one with fallback"),
         (AMPLIFIED, SLOW, "chosen", "takes 0.500 x this time"),
-        (DEAD, SLOW, "fallback", "could not be run: the one with fallback schedules was handed over"),
+        (DEAD, SLOW, "fallback", "could not be used: the one with fallback schedules was handed over"),
         (SLOW, WRONG, "chosen", "recommended"),
-        (SLOW, DEAD, "chosen", "could not be run"),
+        (SLOW, DEAD, "chosen", "could not be used"),
     ],
     ids=["faster", "slower", "wrong", "not-finite", "amplified", "dead", "fallback-wrong", "fallback-dead"],
 )
@@ -120,7 +120,7 @@ def test_the_better_build_that_is_right_is_handed_over(
     [
         (WRONG, r"differs from ONNX Runtime by 1\.0e-01"),
         (NOT_FINITE, "differs from ONNX Runtime in values that are not finite"),
-        (DEAD, r"cannot be run \(the worker died with SIGSEGV\)"),
+        (DEAD, r"cannot be used \(the worker died with SIGSEGV\)"),
     ],
     ids=["wrong", "not-finite", "dead"],
 )
