@@ -40,12 +40,29 @@ Timer: TypeAlias = Callable[[int, int], list[float]]
 
 @dataclass
 class _Loaded:
-    """A workload with its inputs and what the unscheduled kernel computes from them."""
+    """A workload with its arguments and what the unscheduled kernel computes from them.
+
+    All candidates are run on the same `tensors`: weights can have hundreds of megabytes, and copying and
+    comparing them would take longer than the candidate. One that writes to its inputs spoils them for the
+    others, so they are compared with `arguments` after each check, and made anew if need be.
+    """
 
     space: DesignSpace
     arguments: list[NDArray[np.generic]]
     outputs: dict[int, NDArray[np.generic]]
     weights: tuple[int, ...]
+    tensors: list[tvm.runtime.Tensor]
+
+    def spoilt_inputs(self) -> list[int]:
+        """Inputs that were written to; they are as they were again."""
+        spoilt = [
+            i
+            for i, argument in enumerate(self.arguments)
+            if i not in self.outputs and not np.array_equal(np.from_dlpack(self.tensors[i]), argument)
+        ]
+        for i in spoilt:
+            self.tensors[i] = tvm.runtime.tensor(self.arguments[i])
+        return spoilt
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,9 @@ class Bench:
         outputs = {i: tensors[i].numpy() for i in written_arguments(module)}
         if not outputs:
             raise ValueError("the kernel writes to none of its arguments, so that nothing could be checked")
-        self._loaded[key] = _Loaded(space, arguments, outputs, weight_arguments(module))
+        loaded = _Loaded(space, arguments, outputs, weight_arguments(module), tensors)
+        loaded.spoilt_inputs()
+        self._loaded[key] = loaded
 
     def describe(self, module_json: str) -> Workload | None:
         """Describe a module of unknown origin; None if it calls what is not its own."""
@@ -183,7 +202,10 @@ class Bench:
         """A timer of a built schedule, and the seconds of a first call."""
         built = self._built[token]
         loaded = self._loaded[built.key]
-        tensors = built.with_packed_weights([tvm.runtime.tensor(a) for a in loaded.arguments])
+        plain = list(loaded.tensors)
+        for i in loaded.outputs:  # of its own: a kernel may read what it has written
+            plain[i] = tvm.runtime.tensor(loaded.arguments[i])
+        tensors = built.with_packed_weights(plain)
         seconds = _seconds_of_call(built, tensors)
         if seconds < _SHORT_SECONDS:  # a delay would pass for a slow candidate
             seconds = min(seconds, _seconds_of_call(built, tensors))
@@ -210,12 +232,10 @@ def _check(built: Built, loaded: _Loaded) -> Outcome | None:
         i: Guarded(np.full_like(loaded.arguments[i], _CANARY.get(loaded.arguments[i].dtype.kind, 1)))
         for i in loaded.outputs
     }
-    plain = [
-        outputs[i].tensor if i in outputs else tvm.runtime.tensor(a) for i, a in enumerate(loaded.arguments)
-    ]
+    plain = [outputs[i].tensor if i in outputs else t for i, t in enumerate(loaded.tensors)]
     try:
         tensors = built.with_packed_weights(plain)
-        before = {i: tensors[i].numpy() for i in built.packed.positions}
+        packed = {i: tensors[i].numpy() for i in built.packed.positions}
         built.code["main"](*tensors)
     except OUR_MISTAKES:
         raise
@@ -223,8 +243,10 @@ def _check(built: Built, loaded: _Loaded) -> Outcome | None:
         return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
     if outside := [i for i, guarded in outputs.items() if not guarded.is_intact]:
         return Outcome.failure(Status.WRONG_OUTPUT, f"argument {outside[0]}: written outside of its bounds")
-    for i, argument in enumerate(loaded.arguments):
-        expected = before.get(i, loaded.outputs.get(i, argument))
+    spoilt = [i for i, p in packed.items() if not np.array_equal(np.from_dlpack(tensors[i]), p)]
+    if spoilt := [*loaded.spoilt_inputs(), *spoilt]:
+        return Outcome.failure(Status.WRONG_OUTPUT, f"argument {spoilt[0]}: an input, and written to")
+    for i, expected in loaded.outputs.items():
         problem = _problem(tensors[i].numpy(), expected)
         if problem is not None:
             return Outcome.failure(Status.WRONG_OUTPUT, f"argument {i}: {problem}")

@@ -38,12 +38,36 @@ def overrunning(a: T.Buffer((16,), "float32"), b: T.Buffer((16,), "float32")):  
             b[v] = a[v % 16]
 
 
+@T.prim_func(s_tir=True)
+def spoiling(a: T.Buffer((16,), "float32"), b: T.Buffer((16,), "float32")):  # type: ignore[no-untyped-def]
+    T.func_attr({"tirx.noalias": True, "global_symbol": "main"})
+    for i in range(16):
+        with T.sblock("copy"):
+            v = T.axis.spatial(16, i)
+            b[v] = a[v]
+            a[v] = T.float32(0)
+
+
 @pytest.fixture
 def bench(machine: Machine) -> Iterator[Bench]:
     bench = Bench(machine.target)
     bench.load("copy", tvm.ir.save_json(IRModule({"main": copying})))
     yield bench
     bench.unload("copy")
+
+
+@pytest.mark.faults
+def test_a_candidate_that_writes_to_its_inputs_is_found_and_spoils_no_other(bench: Bench) -> None:
+    wrong, right = (TirSchedule(IRModule({"main": f})) for f in (spoiling, copying))
+    bad, good = bench.compile_all("copy", [wrong, right], 1)
+
+    token, failure = bench.admit(bad)
+
+    assert token is None
+    assert failure is not None
+    assert failure.status is Status.WRONG_OUTPUT
+    assert failure.reason == "argument 0: an input, and written to"
+    assert bench.admit(good)[1] is None
 
 
 @pytest.mark.faults
