@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recommender.errors import DataError
-from recommender.traces import parse_trace
+from recommender.traces import readings
 from recommender.vocabulary import Schedule
 
 _LENGTH_BYTES = 8
@@ -20,10 +20,13 @@ _LARGEST_LINE = 50_000_000
 
 @dataclass(frozen=True)
 class ForeignRecord:
-    """One tuning record: its workload's place in the file, its schedule or why there is none."""
+    """One tuning record: its workload's place in the file, its schedule or why there is none.
+
+    `readings` are the schedule as the sketches of the workload may call it; see `traces`.
+    """
 
     workload: int
-    schedule: Schedule | None
+    readings: tuple[Schedule, ...]
     seconds: float
     reason: str = ""
 
@@ -73,6 +76,6 @@ def _record(line: str) -> ForeignRecord:
         workload, (trace, seconds, _, _) = json.loads(line)
         times = sorted(float(s) for s in seconds or ())
         median = times[len(times) // 2] if times else math.inf
-        return ForeignRecord(int(workload), parse_trace(trace), median)
+        return ForeignRecord(int(workload), readings(trace), median)
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as exc:
-        return ForeignRecord(-1, None, math.inf, f"no record ({type(exc).__name__})")
+        return ForeignRecord(-1, (), math.inf, f"no record ({type(exc).__name__})")

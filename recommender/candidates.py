@@ -65,9 +65,15 @@ def shape_distance(a: Workload, b: Workload) -> float:
 
 
 def _matching_sketch(wanted: Sketch, sketches: Sequence[Sketch]) -> Sketch | None:
-    """The sketch of the same structure whose epilogue is computed at the same, or nearest, level."""
-    same = [s for s in sketches if s.structure == wanted.structure]
-    return min(same, key=lambda s: abs(s.epilogue_level - wanted.epilogue_level), default=None)
+    """The sketch of the same structure whose epilogue is computed at the same, or nearest, level.
+
+    Of several, the one that has come about in the same steps.
+    """
+
+    def distance(sketch: Sketch) -> tuple[int, bool]:
+        return abs(sketch.epilogue_level - wanted.epilogue_level), sketch.steps != wanted.steps
+
+    return min((s for s in sketches if s.structure == wanted.structure), key=distance, default=None)
 
 
 def _adapted(donor: Schedule, sketch: Sketch) -> Iterator[tuple[str, tuple[Decision, ...]]]:

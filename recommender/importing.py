@@ -83,7 +83,7 @@ def _usable_records(folder: Path, workloads: int, summary: ImportSummary) -> dic
     by_workload: dict[int, list[ForeignRecord]] = defaultdict(list)
     for record in read_records(folder):
         summary.records += 1
-        if record.schedule is None:
+        if not record.readings:
             summary.reasons[record.reason] += 1
         elif not 0 <= record.workload < workloads:
             summary.reasons["a workload that is not there"] += 1
@@ -129,9 +129,8 @@ def _to_measure(
     fastest: set[Schedule] = set()
     todo = []
     for record in sorted(records, key=lambda r: r.seconds):
-        schedule = record.schedule
-        assert schedule is not None
-        if schedule.sketch not in workload.sketches:
+        schedule = next((s for s in record.readings if s.sketch in workload.sketches), None)
+        if schedule is None:
             summary.reasons["no sketch of this structure here"] += 1
         elif schedule in fastest:
             summary.reasons["the same schedule as of a faster record"] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender.vocabulary import (
     Decision,
@@ -36,24 +36,40 @@ class _Instruction:
     decision: Json = None
 
 
-def parse_trace(trace: Json) -> Schedule:
+def readings(trace: Json) -> tuple[Schedule, ...]:
     """The sketch and the decisions of a trace, without its post-processing.
 
-    Equal for traces that differ in nothing else.
+    Equal for traces that differ in nothing else, where a kernel has one reduction. Of several, any may be
+    factored (softmax has a maximum and a sum): then a second reading says in its steps which one and by which
+    loop. It counts where the first ones of a workload's sketches are not distinct; see `told_apart`.
 
     Raises:
         ValueError, TypeError, LookupError: it is no trace.
     """
     instructions = _before_postproc(trace)
     sampling = [i for i in instructions if i.kind in SAMPLING]
-    samples = tuple(_sample(i) for i in sampling)
+    samples, factored = tuple(_sample(i) for i in sampling), _factored(instructions)
+    steps = [i.kind for i in instructions if i.kind in _STRUCTURAL]
     sketch = Sketch(
         samples=samples,
         epilogue_level=_epilogue_level(instructions, samples),
-        rfactor_loop=_rfactor_loop(instructions),
-        steps=",".join(i.kind for i in instructions if i.kind in _STRUCTURAL),
+        rfactor_loop=factored[0][1] if factored else -1,
+        steps=",".join(steps),
     )
-    return Schedule(sketch, tuple(_decision(i) for i in sampling))
+    decisions = tuple(_decision(i) for i in sampling)
+    if not factored:
+        return (Schedule(sketch, decisions),)
+    names = iter(f"RFactor {block}.{part}" for block, part in factored)
+    detailed = [next(names) if kind == "RFactor" else kind for kind in steps]
+    return Schedule(sketch, decisions), Schedule(replace(sketch, steps=",".join(detailed)), decisions)
+
+
+def told_apart(read: Sequence[tuple[Schedule, ...]]) -> tuple[Sketch, ...]:
+    """The sketches of a workload, of the readings of their traces: in detail only if they need it."""
+    plain = tuple(schedules[0].sketch for schedules in read)
+    if len(set(plain)) == len(plain):
+        return plain
+    return tuple(schedules[-1].sketch for schedules in read)
 
 
 def _before_postproc(trace: Json) -> list[_Instruction]:
@@ -94,13 +110,24 @@ def _epilogue_level(instructions: Sequence[_Instruction], samples: Sequence[Samp
     return -1
 
 
-def _rfactor_loop(instructions: Sequence[_Instruction]) -> int:
-    """Which part of the split reduction `rfactor` factors out: 0 outer, 1 inner, -1 no rfactor."""
-    outputs: Sequence[Json] = ()
-    for instruction in instructions:
-        if instruction.kind == "Split":
-            outputs = instruction.outputs
-        if instruction.kind == "RFactor":
-            loop = instruction.inputs[0]
-            return list(outputs).index(loop) if loop in outputs else 0
-    return -1
+def _factored(instructions: Sequence[_Instruction]) -> list[tuple[int, int]]:
+    """What each `rfactor` factors: a block, by its place among those looked up, and a part of its split loop.
+
+    Part 0 is the outer one, 1 the inner.
+    """
+    blocks: list[Json] = []
+    block_of: dict[Json, int] = {}
+    part_of: dict[Json, int] = {}
+    found = []
+    for i in instructions:
+        if i.kind == "GetSBlock":
+            blocks += i.outputs
+        elif i.kind == "GetLoops" and i.inputs[0] in blocks:
+            block_of |= dict.fromkeys(i.outputs, blocks.index(i.inputs[0]))
+        elif i.kind in ("Split", "Fuse") and i.inputs[0] in block_of:
+            block_of |= dict.fromkeys(i.outputs, block_of[i.inputs[0]])
+        if i.kind == "Split":
+            part_of = {loop: part for part, loop in enumerate(i.outputs)}
+        if i.kind == "RFactor":
+            found.append((block_of.get(i.inputs[0], -1), part_of.get(i.inputs[0], 0)))
+    return found

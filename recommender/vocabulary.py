@@ -1,6 +1,6 @@
 """The words of the project, as frozen values. No logic here but checks, derived figures and keys.
 
-Everything below is hashable, has a JSON form (`to_json` / `from_json`) and no knowledge of TVM.
+Everything below is hashable and knows nothing of TVM; what is stored has a JSON form, `to_json`.
 
 * `Hardware`   what a time was measured on
 * `Workload`   what one kernel computes: loops and accesses of its anchor block, and its sketches
@@ -148,7 +148,8 @@ class Sketch:
 
     `epilogue_level` is the tile level at which a consumer is computed (`ReverseComputeAt`), or -1
     when it has a loop nest of its own. `rfactor_loop` is the part of a split reduction that was
-    factored out (0 outer, 1 inner), or -1. `steps` tells apart sketches that agree in all of that.
+    factored out (0 outer, 1 inner; of the first, if there are several), or -1. `steps` tells apart sketches
+    that agree in all of that.
     """
 
     samples: tuple[Sample, ...]
@@ -337,19 +338,11 @@ class Schedule:
         return tuple(d for d in self.decisions if isinstance(d, tuple))
 
     @classmethod
-    def stored(cls, id_: str, sketch: Sketch, decisions: tuple[Decision, ...]) -> Schedule:
-        """A schedule whose id is known: working out those of a whole library takes a second."""
-        schedule = cls(sketch, decisions)
+    def stored(cls, id_: str, sketch: Sketch, decisions: Sequence[Json]) -> Schedule:
+        """A schedule of decisions in JSON. Its id is known: to work out those of a library takes a second."""
+        schedule = cls(sketch, tuple(tuple(d) if isinstance(d, list) else d for d in decisions))
         schedule.__dict__["id"] = id_
         return schedule
-
-    @classmethod
-    def from_json(cls, sketch: Sequence[Json], decisions: Sequence[Json]) -> Schedule:
-        """The schedule whose sketch and decisions were written as JSON lists."""
-        return cls(
-            Sketch.from_json(sketch),
-            tuple(tuple(d) if isinstance(d, list) else d for d in decisions),
-        )
 
 
 @dataclass(frozen=True)
@@ -395,6 +388,15 @@ class Status(str, Enum):
     OUT_OF_MEMORY = "out-of-memory"
 
 
+def half_quartile_range(values: Sequence[float]) -> float:
+    """Half the range between the quartiles: how far values scatter, whatever a few outliers do."""
+    ordered = sorted(values)
+    quarter = len(ordered) // 4
+    return (ordered[-1 - quarter] - ordered[quarter]) / 2
+
+
+TRANSIENT = frozenset({Status.TIMED_OUT, Status.OUT_OF_MEMORY})
+"""Failures that a busy or small machine causes as well as a candidate: they are tried again."""
 BUSY_CORES = 0.5
 """Work of others on more cores than these makes times unsure."""
 
@@ -430,6 +432,11 @@ class Outcome:
         return self.status is Status.OK
 
     @property
+    def is_transient(self) -> bool:
+        """Whether it failed in a way that the machine may be to blame for."""
+        return self.status in TRANSIENT
+
+    @property
     def is_unsure(self) -> bool:
         """Whether it was timed while something else kept the machine busy."""
         return self.ok and self.load > BUSY_CORES
@@ -442,11 +449,7 @@ class Outcome:
     @cached_property
     def spread(self) -> float:
         """Half the range between the quartiles over the median: the noise of this measurement."""
-        if len(self.seconds) < 2:
-            return 0.0
-        ordered = sorted(self.seconds)
-        quarter = len(ordered) // 4
-        return (ordered[-1 - quarter] - ordered[quarter]) / 2 / self.median_seconds
+        return half_quartile_range(self.seconds) / self.median_seconds if self.seconds else 0.0
 
     @classmethod
     def failure(cls, status: Status, reason: str, load: float = 0.0) -> Outcome:

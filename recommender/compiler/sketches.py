@@ -12,7 +12,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Instruction, Trace
 from tvm.target import Target
 
-from recommender.traces import SAMPLING, parse_trace
+from recommender.traces import SAMPLING, readings, told_apart
 from recommender.vocabulary import Decision, Schedule, Sketch
 
 
@@ -41,7 +41,7 @@ class DesignSpace:
             rand_state=1,
         ).clone()
         traces = tuple(schedule.trace for schedule in context.generate_design_space())
-        return cls(module, context, tuple(schedule_of(trace).sketch for trace in traces), traces)
+        return cls(module, context, told_apart([readings(trace.as_json()) for trace in traces]), traces)
 
     def to_json(self) -> str:
         """The module in TVM's JSON form, which is valid within this TVM version only."""
@@ -71,6 +71,26 @@ class DesignSpace:
             raise ReplayError(str(exc)) from exc
         return result
 
+    def schedule_of(self, trace: Trace) -> Schedule:
+        """The sketch and the decisions of a trace of this space, without its post-processing.
+
+        Raises:
+            ReplayError: it is of none of the sketches.
+        """
+        read = readings(trace.as_json())
+        found = next((schedule for schedule in read if schedule.sketch in self.sketches), None)
+        if found is None:
+            raise ReplayError("the workload has no sketch of this trace's structure")
+        return found
+
+    def why_not(self, schedule: Schedule) -> str | None:
+        """Why a schedule cannot be replayed here; None if it can."""
+        try:
+            self.replay(schedule)
+        except ReplayError as exc:
+            return str(exc)
+        return None
+
 
 def _provider(decisions: Sequence[Decision]):  # type: ignore[no-untyped-def]
     """TVM's decision callback: the given decisions, in the order in which they are asked for."""
@@ -83,8 +103,3 @@ def _provider(decisions: Sequence[Decision]):  # type: ignore[no-untyped-def]
         return list(chosen) if isinstance(chosen, tuple) else chosen
 
     return provide
-
-
-def schedule_of(trace: Trace) -> Schedule:
-    """The sketch and the decisions of a trace, without its post-processing."""
-    return parse_trace(trace.as_json())

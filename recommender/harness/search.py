@@ -13,7 +13,7 @@ from tvm.s_tir import Schedule as TirSchedule
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.runner import RunnerResult
 
-from recommender.compiler.sketches import DesignSpace, schedule_of
+from recommender.compiler.sketches import DesignSpace
 from recommender.vocabulary import Outcome, Schedule
 
 Measure = Callable[[Sequence[tuple[TirSchedule, Schedule]]], list[Outcome]]
@@ -60,7 +60,7 @@ def search(
     context.pre_tuning(trials, _BATCH, list(space.context.generate_design_space()), database, model)
     spent = 0
     while batch := context.generate_measure_candidates():
-        outcomes = measure([(c.sch, schedule_of(c.sch.trace)) for c in batch])
+        outcomes = measure([(c.sch, space.schedule_of(c.sch.trace)) for c in batch])
         results = [_result(outcome) for outcome in outcomes]
         context.notify_runner_results(list(batch), results)
         learn(list(batch), results)

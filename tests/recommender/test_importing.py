@@ -17,7 +17,6 @@ from tvm.script import tirx as T
 
 from recommender.compiler import hardware
 from recommender.compiler.export import write_database
-from recommender.compiler.sketches import schedule_of
 from recommender.datasets.foreign import read_records, read_workloads
 from recommender.datasets.layers import load_data
 from recommender.errors import DataError, NothingMeasuredError
@@ -35,7 +34,7 @@ def database(model: PreparedModel, machine: Machine, tmp_path: Path) -> Path:
     """A MetaSchedule work directory with one record for each kernel of a small model."""
     folder = tmp_path / "work"
     folder.mkdir()
-    choices = {key: (schedule_of(space.traces[0]), 1e-3) for key, space in model.spaces.items()}
+    choices = {key: (space.schedule_of(space.traces[0]), 1e-3) for key, space in model.spaces.items()}
     write_database(folder, model.spaces, choices, hardware.target_from_json(machine.target))
     return folder
 
@@ -52,8 +51,8 @@ def import_it(machine: Machine, tmp_path: Path) -> Callable[[Path], ImportSummar
 def test_traces_are_read_as_tvm_reads_them(database: Path, model: PreparedModel) -> None:
     records = list(read_records(database))
     assert len(records) == len(read_workloads(database)) == len(model.spaces)
-    read = {record.schedule for record in records}
-    assert read == {schedule_of(space.traces[0]) for space in model.spaces.values()}
+    read = {record.readings[0] for record in records}
+    assert read == {space.schedule_of(space.traces[0]) for space in model.spaces.values()}
 
 
 def test_every_good_record_becomes_a_schedule(
@@ -71,7 +70,7 @@ def test_every_good_record_becomes_a_schedule(
         for key, space in model.spaces.items():
             (kept,) = workspace.kept(key)
             assert kept.outcome.ok
-            assert kept.schedule == schedule_of(space.traces[0])
+            assert kept.schedule == space.schedule_of(space.traces[0])
 
     again = import_it(database)  # and nothing is left to do
     assert (again.adopted, again.reasons) == (0, {"measured already": len(model.spaces)})
@@ -142,7 +141,7 @@ def test_decisions_that_the_sketch_does_not_offer_are_no_record(wrong: str, data
     records = list(read_records(database))
 
     assert any(is_wrong)
-    assert [record.schedule is None for record in records] == is_wrong
+    assert [not record.readings for record in records] == is_wrong
 
 
 @I.ir_module

@@ -26,7 +26,8 @@ def test_schedule_survives_json() -> None:
 
     text = json.dumps([schedule.sketch.to_json(), schedule.decisions])
 
-    assert Schedule.from_json(*json.loads(text)) == schedule
+    sketch, decisions = json.loads(text)
+    assert Schedule.stored(schedule.id, Sketch.from_json(sketch), decisions) == schedule
 
 
 def test_a_schedule_is_known_by_the_digest_of_its_json() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import onnx
 import pytest
+import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import helper
+from tvm.s_tir import Schedule as TirSchedule
 
 from recommender.candidates import fallback_candidates, transfer_candidates
-from recommender.compiler.sketches import DesignSpace, ReplayError, schedule_of
+from recommender.compiler.sketches import DesignSpace, ReplayError
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.vocabulary import Donor, SampledLocation, SampledTile, Schedule, Sketch
-from tests.conftest import small_convnet
+from tests.conftest import model_of, small_convnet, weight
 
 pytestmark = pytest.mark.tvm
 
@@ -39,7 +44,7 @@ def test_every_fallback_of_every_workload_replays(models: list[PreparedModel], m
             space = model.spaces[kernel.workload.key]
             for candidate in fallback_candidates(kernel.workload, machine.hardware)[::7]:
                 replayed = space.replay(candidate.schedule)
-                assert_taken(candidate.schedule, schedule_of(replayed.trace))
+                assert_taken(candidate.schedule, space.schedule_of(replayed.trace))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -53,8 +58,8 @@ def test_every_transfer_replays(models: list[PreparedModel], machine: Machine, d
     kernel = data.draw(st.sampled_from(target.kernels))
 
     for candidate in transfer_candidates(kernel.workload, [donor])[:3]:
-        replayed = target.spaces[kernel.workload.key].replay(candidate.schedule)
-        assert_taken(candidate.schedule, schedule_of(replayed.trace))
+        space = target.spaces[kernel.workload.key]
+        assert_taken(candidate.schedule, space.schedule_of(space.replay(candidate.schedule).trace))
 
 
 def test_decisions_for_another_extent_are_refused(models: list[PreparedModel], machine: Machine) -> None:
@@ -74,3 +79,32 @@ def test_an_unknown_sketch_is_refused(models: list[PreparedModel]) -> None:
 
     with pytest.raises(ReplayError, match="no sketch"):
         space.replay(Schedule(Sketch((SampledTile(3, 3, 3),)), ((3, 1, 1),)))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Softmax", ["x"], ["y"], axis=-1),
+        helper.make_node("LayerNormalization", ["x", "scale"], ["y"], axis=-1),
+        helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0),
+    ],
+    ids=["softmax", "layer-norm", "sum"],
+)
+def test_every_sketch_replays_as_itself(node: onnx.NodeProto, tmp_path: Path, machine: Machine) -> None:
+    """Kernels with two reductions have sketches that differ in which of them is factored only."""
+    scale = [weight("scale", 64)] if "scale" in node.input else []
+    onnx.save(model_of([node], {"x": [4, 16, 64]}, "y", scale), str(tmp_path / "m.onnx"))
+    model = prepare_named(str(tmp_path / "m.onnx"), machine)
+    spaces = list(model.spaces.values())
+
+    assert max(len(space.sketches) for space in spaces) >= (3 if node.op_type == "ReduceSum" else 9)
+    for space, trace in [(each, trace) for each in spaces for trace in each.traces]:
+        assert len(set(space.sketches)) == len(space.sketches)
+        schedule = space.schedule_of(trace)
+        expected = TirSchedule(space.module, seed=1)
+        trace.apply_to_schedule(expected, remove_postproc=True)
+        expected.enter_postproc()
+        assert all(postproc.apply(expected) for postproc in space.context.space_generator.postprocs)
+        replayed = space.replay(schedule)
+        assert space.schedule_of(replayed.trace) == schedule
+        tvm.ir.assert_structural_equal(replayed.mod, expected.mod)
