@@ -15,7 +15,7 @@ import platformdirs
 
 from recommender.datasets.library import PER_WORKLOAD, build_library
 from recommender.datasets.lineage import Lineage
-from recommender.datasets.records import KernelUse, Measurement, Search
+from recommender.datasets.records import KernelUse, Measurement, Search, Setting
 from recommender.datasets.store import Store
 from recommender.errors import DataError
 from recommender.vocabulary import Donor, Hardware, Workload
@@ -152,6 +152,14 @@ class Data:
             ),
         )
 
+    def best_searched(self, setting: Setting) -> dict[str, Measurement]:
+        """The fastest that cold searches found of each workload, by times that are sure if there are."""
+        best: dict[str, Measurement] = {}
+        for m in self.measurements:
+            if m.source == "tune" and m.setting == setting and m.outcome.ok:
+                best[m.workload] = min(best.get(m.workload, m), m, key=_surest_and_fastest)
+        return best
+
     def most_measured(self) -> tuple[Hardware, str]:
         """The hardware and pipeline with the most measurements: what studies of stored outcomes are about.
 
@@ -166,6 +174,10 @@ class Data:
             raise DataError("the store holds no measurements; run: recommender tune --cold MODEL")
         hardware, pipeline = counts.most_common(1)[0][0]
         return self.hardware[hardware], pipeline
+
+
+def _surest_and_fastest(m: Measurement) -> tuple[bool, float]:
+    return m.outcome.is_unsure, m.outcome.median_seconds
 
 
 def must_exist(path: Path) -> Path:

@@ -48,10 +48,15 @@ class Measurement:
         return f"{self.workload}/{self.schedule.id}"
 
     def measured_after(self, first: Measurement | None) -> Measurement:
-        """This measurement of a candidate that was measured before: where it came from stays as it was."""
+        """This measurement of a candidate that was measured before: where it came from stays as it was.
+
+        So does a time, if the machine and not the candidate may be to blame that there is none now.
+        """
         if first is None:
             return self
-        return replace(self, source=first.source, policy=first.policy, donor=first.donor)
+        if first.outcome.ok and self.outcome.is_transient:
+            return first
+        return replace(first, outcome=self.outcome, measured_at=self.measured_at)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.errors import DataError
 from recommender.vocabulary import (
     SCHEMA_VERSION,
+    TRANSIENT,
     Hardware,
     Outcome,
     Schedule,
@@ -170,7 +171,7 @@ class Store:
     def add(self, measurement: Measurement) -> None:
         """Commit one measurement.
 
-        A second one of the same candidate here replaces the outcome; where it came from stays as it was.
+        A second one of the same candidate replaces the outcome as `Measurement.measured_after` says.
 
         Raises:
             DataError: the disk is full, or the file cannot be written.
@@ -181,7 +182,8 @@ class Store:
             self._db.execute(
                 "INSERT INTO measurement VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
                 "status = excluded.status, reason = excluded.reason, seconds = excluded.seconds, "
-                "load = excluded.load, measured_at = excluded.measured_at",
+                "load = excluded.load, measured_at = excluded.measured_at "
+                f"WHERE status != 'ok' OR excluded.status NOT IN ({_TRANSIENT})",
                 (
                     measurement.workload,
                     measurement.schedule.id,
@@ -220,11 +222,7 @@ class Store:
             arguments,
         )
         for key, id_, sketch, decisions, status, reason, seconds, load, source, *rest in rows:
-            schedule = Schedule.stored(
-                id_,
-                self._sketch(sketch),
-                tuple(tuple(d) if isinstance(d, list) else d for d in json.loads(decisions)),
-            )
+            schedule = Schedule.stored(id_, self._sketch(sketch), json.loads(decisions))
             outcome = Outcome(Status(status), tuple(json.loads(seconds)), reason, load)
             hardware, pipeline, policy, donor, seed, run, measured_at = rest
             yield Measurement(
@@ -324,6 +322,9 @@ class Store:
             raise DataError(
                 f"the store {self.path} cannot be written ({exc}); free some space, or make it writable"
             ) from exc
+
+
+_TRANSIENT = ", ".join(f"'{status.value}'" for status in sorted(TRANSIENT))
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -13,7 +13,7 @@ from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.datasets.records import KernelUse, Measurement
 from recommender.datasets.store import Store
 from recommender.errors import DataError
-from recommender.vocabulary import Hardware, Outcome, Schedule
+from recommender.vocabulary import Hardware, Outcome, Schedule, Status
 from tests.datasets.test_store import HARDWARE, measurement
 from tests.recommender.test_candidates import matmul
 
@@ -90,6 +90,54 @@ def test_stores_are_layered(tmp_path: Path) -> None:
 
     assert [m.workload for m in known.measurements] == ["a", "b"]
     assert known.hardware == {HARDWARE.id: HARDWARE}
+
+
+GOOD, BETTER = Outcome.of_times([2e-3]), Outcome.of_times([1e-3])
+CRASHED = Outcome.failure(Status.CRASHED, "SIGSEGV")
+TIMED_OUT, NO_MEMORY = (Outcome.failure(s, "busy") for s in (Status.TIMED_OUT, Status.OUT_OF_MEMORY))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (GOOD, BETTER, BETTER),
+        (BETTER, GOOD, GOOD),
+        (GOOD, CRASHED, CRASHED),
+        (GOOD, TIMED_OUT, GOOD),
+        (GOOD, NO_MEMORY, GOOD),
+        (CRASHED, TIMED_OUT, TIMED_OUT),
+        (TIMED_OUT, GOOD, GOOD),
+    ],
+)
+def test_a_second_measurement_is_of_the_same_origin_in_one_store_and_over_another(
+    first: Outcome, second: Outcome, kept: Outcome, tmp_path: Path
+) -> None:
+    earlier = measurement(outcome=first)
+    later = replace(earlier, outcome=second, source="recommend", policy="", donor=None, run="copy", seed=9)
+    expected = replace(earlier, outcome=kept)
+    with Store(tmp_path / "one.db") as one, Store(tmp_path / "under.db") as under:
+        under.add(earlier)
+        for each in (earlier, later):
+            one.add(each)
+        assert list(one.measurements()) == [expected]
+    with Store(tmp_path / "over.db") as over:
+        over.add(later)
+
+    assert load_data(tmp_path / "under.db", tmp_path / "over.db").measurements == (expected,)
+
+
+def test_the_maximum_is_of_a_quiet_machine_if_there_was_one() -> None:
+    busy, quiet, slow = (
+        replace(measurement("a", inner), outcome=Outcome.of_times([seconds], load))
+        for inner, seconds, load in ((1, 1.0, 2.0), (2, 2.0, 0.0), (4, 3.0, 0.0))
+    )
+    transfer = replace(measurement("a", 8, Outcome.of_times([0.5])), source="collect")
+    here = busy.setting
+    stored = Data((busy, quiet, slow, transfer), KERNELS, WORKLOADS, {HARDWARE.id: HARDWARE})
+
+    assert stored.best_searched(here) == {"a": quiet}
+    assert replace(stored, measurements=(busy, transfer)).best_searched(here) == {"a": busy}
+    assert stored.best_searched(("elsewhere", "p")) == {}
 
 
 def test_what_was_transferred_keeps_its_donor_after_the_library_found_better_ones() -> None:
