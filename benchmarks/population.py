@@ -65,7 +65,7 @@ def main() -> None:
             spent[population] += time.monotonic() - start
             found[population] = heard.schedule
         built = services.build_all(key, [found[ours], found[TVMS_POPULATION]], machine.threads)
-        seconds, _ = services.time([token for token, _ in built if token is not None], IN_TURNS)
+        seconds, _ = services.time([token for token in built if isinstance(token, int)], IN_TURNS)
         ratios.append(median(seconds[0]) / median(seconds[1]))
         print(
             f"{kernel.name}: best with {ours} over best with {TVMS_POPULATION}: {ratios[-1]:.3f}", flush=True

@@ -51,14 +51,14 @@ class Watch:
         outcomes = []
         for code in compiled:
             with self.step("checking"):
-                token, failure = self.bench.admit(code)
-            if token is not None:
-                with self.step("timing"):
-                    samples = self.bench.time([token], TimingRule())
-                self.bench.drop(token)
-                outcomes.append(Outcome.of_times(samples[0], 0.0))
-            elif failure is not None:
-                outcomes.append(failure)
+                token = self.bench.admit(code)
+            if isinstance(token, Outcome):
+                outcomes.append(token)
+                continue
+            with self.step("timing"):
+                samples = self.bench.time([token], TimingRule())
+            self.bench.drop(token)
+            outcomes.append(Outcome.of_times(samples[0]))
         self.best_seconds = min([self.best_seconds, *(o.median_seconds for o in outcomes)])
         return outcomes
 

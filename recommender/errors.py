@@ -63,5 +63,10 @@ class OutputError(RecommenderError):
     exit_code = 8
 
 
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether Python, or C++ behind TVM, got no memory."""
+    return isinstance(exc, MemoryError) or "bad_alloc" in str(exc)
+
+
 OUR_MISTAKES = (NameError, AttributeError, TypeError, AssertionError)
 """What only a mistake in this project raises: it ends a run, as no candidate is to blame for it."""

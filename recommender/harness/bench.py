@@ -27,7 +27,7 @@ from recommender.compiler.workloads import (
     weight_arguments,
     written_arguments,
 )
-from recommender.errors import OUR_MISTAKES
+from recommender.errors import OUR_MISTAKES, is_out_of_memory
 from recommender.harness.guarded import Guarded
 from recommender.harness.outputs import TOLERANCE, difference
 from recommender.harness.timing import TimingRule
@@ -131,13 +131,11 @@ class Bench:
             del self._built[token]
         gc.collect()
 
-    def build(self, key: str, schedule: Schedule) -> tuple[int | None, Outcome | None]:
+    def build(self, key: str, schedule: Schedule) -> int | Outcome:
         """Replay, build, run once and compare. Return a token for `time`, or the failure."""
         return self.build_all(key, [schedule], 1)[0]
 
-    def build_all(
-        self, key: str, schedules: Sequence[Schedule], threads: int
-    ) -> list[tuple[int | None, Outcome | None]]:
+    def build_all(self, key: str, schedules: Sequence[Schedule], threads: int) -> list[int | Outcome]:
         """`build` of several schedules, compiled by several threads. Nothing may be timed meanwhile."""
         with ThreadPoolExecutor(threads) as pool:
             compiled = list(pool.map(lambda schedule: self._compile_schedule(key, schedule), schedules))
@@ -166,19 +164,21 @@ class Bench:
             return Built(key, code, packed)
         except OUR_MISTAKES:
             raise
-        except Exception as exc:  # LLVM and TVM raise many kinds; all of them end this candidate only
+        except Exception as exc:  # LLVM and TVM raise many kinds; all but one end this candidate only
+            if is_out_of_memory(exc):
+                raise
             return Outcome.failure(Status.BUILD_FAILED, str(exc) or type(exc).__name__)
 
-    def admit(self, built: Built | Outcome) -> tuple[int | None, Outcome | None]:
+    def admit(self, built: Built | Outcome) -> int | Outcome:
         """Run once and compare; keep what computes what the reference computes. See `build`."""
         if isinstance(built, Outcome):
-            return None, built
+            return built
         failure = _check(built, self._loaded[built.key])
         if failure is not None:
-            return None, failure
+            return failure
         token = next(self._tokens)
         self._built[token] = built
-        return token, None
+        return token
 
     def time(self, tokens: Sequence[int], rule: TimingRule) -> list[list[float]]:
         """Seconds of one call for each built schedule, one sample a repeat.
@@ -223,15 +223,18 @@ def _seconds_of_call(built: Built, tensors: Sequence[object]) -> float:
 
 
 _SHORT_SECONDS = 0.1
-_CANARY = {"f": math.nan}
+
+
+def _unlike(expected: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Values that are wrong everywhere, so that what a candidate never writes shows."""
+    is_float = expected.dtype.kind == "f"
+    other = np.where(np.isnan(expected), 0, math.nan) if is_float else np.invert(expected)
+    return other.astype(expected.dtype)
 
 
 def _check(built: Built, loaded: _Loaded) -> Outcome | None:
     """Run once on outputs that nobody wrote, and compare with the reference; None when all is well."""
-    outputs = {
-        i: Guarded(np.full_like(loaded.arguments[i], _CANARY.get(loaded.arguments[i].dtype.kind, 1)))
-        for i in loaded.outputs
-    }
+    outputs = {i: Guarded(_unlike(expected)) for i, expected in loaded.outputs.items()}
     plain = [outputs[i].tensor if i in outputs else t for i, t in enumerate(loaded.tensors)]
     try:
         tensors = built.with_packed_weights(plain)
@@ -240,6 +243,8 @@ def _check(built: Built, loaded: _Loaded) -> Outcome | None:
     except OUR_MISTAKES:
         raise
     except Exception as exc:
+        if is_out_of_memory(exc):
+            raise
         return Outcome.failure(Status.RUN_FAILED, str(exc) or type(exc).__name__)
     if outside := [i for i, guarded in outputs.items() if not guarded.is_intact]:
         return Outcome.failure(Status.WRONG_OUTPUT, f"argument {outside[0]}: written outside of its bounds")

@@ -109,17 +109,30 @@ class WorkerClient:
             self._connection.send((method, arguments))
         except OSError as exc:
             raise self._crashed() from exc
-        while True:
-            kind, value = self._receive(timeout_seconds)
-            if kind == "ok":
-                return value
-            if kind == "event":
+        kind, value = self._answer(timeout_seconds, on_event)
+        if kind == "ok":
+            return value
+        if kind == "bug":
+            raise RuntimeError(f"the worker failed by a mistake of its own:\n{value}")
+        raise OutOfMemory(value) if kind == "memory" else CallFailed(value)
+
+    def _answer(self, timeout_seconds: float, on_event: Callable[[Any], None] | None) -> tuple[str, Any]:
+        """What the worker answers in the end. Without that (Ctrl-C, a full disk) it is given up.
+
+        It would go on with the call, and its answer would be taken for that to the next one.
+        """
+        answered = False
+        try:
+            while True:
+                kind, value = self._receive(timeout_seconds)
+                if kind != "event":
+                    answered = True
+                    return kind, value
                 if on_event is not None:
                     on_event(value)
-                continue
-            if kind == "bug":
-                raise RuntimeError(f"the worker failed by a mistake of its own:\n{value}")
-            raise OutOfMemory(value) if kind == "memory" else CallFailed(value)
+        finally:
+            if not answered:
+                self.kill()
 
     def _receive(self, timeout_seconds: float) -> tuple[str, Any]:
         try:

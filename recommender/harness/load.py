@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 _STAT = Path("/proc/stat")
@@ -19,7 +20,7 @@ class LoadMeter:
         self._wall, self._busy, self._own = time.monotonic(), _busy_seconds(), time.process_time()
 
     def cores(self) -> float:
-        """Busy time of all cores less this process's own, by wall time; the kernel counts in 10 ms.
+        """Busy time of the cores that may be used less this process's own, by wall time, counted in 10 ms.
 
         Where the kernel does not say (not Linux), the load average less this process.
         """
@@ -32,7 +33,13 @@ class LoadMeter:
 
 def _busy_seconds() -> float | None:
     try:
-        columns = _STAT.read_text().split("\n", 1)[0].split()[1:]
-    except OSError:
+        return busy_ticks(_STAT.read_text(), os.sched_getaffinity(0)) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # AttributeError: there is no affinity but on Linux
         return None
-    return sum(int(columns[i]) for i in _BUSY) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_ticks(stat: str, cores: Collection[int]) -> int:
+    """Ticks that some cores were busy, by the text of /proc/stat: what goes on on others is no load."""
+    names = {f"cpu{core}" for core in cores}
+    lines = (line.split() for line in stat.splitlines())
+    return sum(int(line[1:][i]) for line in lines if line and line[0] in names for i in _BUSY)

@@ -157,13 +157,14 @@ class Measurer:
             self._threads,
             timeout_seconds=self._limits.build_seconds * math.ceil(len(todo) / self._threads),
         )
-        held |= {s.id: _token_or_failure(b) for s, b in zip(todo, built, strict=True)}
+        held |= {s.id: b for s, b in zip(todo, built, strict=True)}
 
     def _build(self, task: Task, schedule: Schedule) -> int | Outcome:
         held = self._held[task.key]
         if schedule.id not in held:
-            built = self._client.call("build", task.key, schedule, timeout_seconds=self._limits.build_seconds)
-            held[schedule.id] = _token_or_failure(built)
+            held[schedule.id] = self._client.call(
+                "build", task.key, schedule, timeout_seconds=self._limits.build_seconds
+            )
         return held[schedule.id]
 
     def _time(self, tokens: list[int], rule: TimingRule) -> tuple[list[list[float]], float]:
@@ -243,14 +244,6 @@ class Measurer:
             self._generation = self._client.generation
             self._held = {}
             self._client.call("open", self._target, timeout_seconds=self._limits.load_seconds)
-
-
-def _token_or_failure(built: tuple[int | None, Outcome | None]) -> int | Outcome:
-    token, failure = built
-    if token is not None:
-        return token
-    assert failure is not None
-    return failure
 
 
 def _failure(exc: WorkerFailure) -> Outcome:

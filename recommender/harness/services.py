@@ -54,13 +54,11 @@ class Services:
         """See `Bench.unload`."""
         self.bench.unload(key)
 
-    def build(self, key: str, schedule: Schedule) -> tuple[int | None, Outcome | None]:
+    def build(self, key: str, schedule: Schedule) -> int | Outcome:
         """See `Bench.build`."""
         return self.bench.build(key, schedule)
 
-    def build_all(
-        self, key: str, schedules: list[Schedule], threads: int
-    ) -> list[tuple[int | None, Outcome | None]]:
+    def build_all(self, key: str, schedules: list[Schedule], threads: int) -> list[int | Outcome]:
         """See `Bench.build_all`."""
         return self.bench.build_all(key, schedules, threads)
 
@@ -106,10 +104,9 @@ class Services:
         return search(space, measure, trials=trials, seed=seed, known=known)
 
     def _try(self, code: Built | Outcome, rule: TimingRule) -> Outcome:
-        token, failure = self.bench.admit(code)
-        if token is None:
-            assert failure is not None
-            return failure
+        token = self.bench.admit(code)
+        if isinstance(token, Outcome):
+            return token
         seconds, load = self.time([token], rule)
         self.bench.drop(token)
         return Outcome.of_times(seconds[0], load)

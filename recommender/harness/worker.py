@@ -1,6 +1,7 @@
 """The worker process: a loop that answers calls on a pipe. `forkserver` starts it.
 
-It reads (method, arguments) from the pipe and answers ("ok", result) or ("error", text).
+It reads (method, arguments) from the pipe, sends ("event", report) on the way, and answers ("ok", result),
+or why there is none: ("memory", text), ("error", text), or ("bug", traceback) of a mistake of ours.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from recommender.errors import OUR_MISTAKES
+from recommender.errors import OUR_MISTAKES, is_out_of_memory
 
 
 def serve(fd: int, threads: int, memory_bytes: int) -> None:
@@ -41,10 +42,9 @@ def serve(fd: int, threads: int, memory_bytes: int) -> None:
 def _answer(services: Any, method: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
     try:
         return "ok", getattr(services, method)(*arguments)
-    except MemoryError:
-        return "memory", "the worker's memory limit was reached"
     except OUR_MISTAKES:
         return "bug", traceback.format_exc()
     except Exception as exc:  # the parent turns it into an outcome or an error of its own
-        text = str(exc).strip() or type(exc).__name__
-        return ("memory" if "bad_alloc" in text else "error"), f"{type(exc).__name__}: {text}"
+        if is_out_of_memory(exc):
+            return "memory", "the worker's memory limit was reached"
+        return "error", f"{type(exc).__name__}: {str(exc).strip() or type(exc).__name__}"

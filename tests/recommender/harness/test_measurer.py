@@ -250,6 +250,23 @@ def test_a_search_goes_on_after_its_worker_died(machine: Machine, measurer: Meas
     assert sum(not outcome.ok for _, outcome in reported) <= 1
 
 
+def test_a_search_that_is_given_up_ends_at_once_and_answers_no_later_call(
+    machine: Machine, measurer: Measurer
+) -> None:
+    task, _ = case(product, machine)
+
+    def interrupt(schedule: Schedule, outcome: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measurer.search(task, trials=1000, seed=0, report=interrupt)
+
+    start = time.monotonic()
+    measurer.unload(task)
+    assert time.monotonic() - start < 1
+    assert measurer.measure(*case(doubling, machine)).ok
+
+
 def test_all_are_timed_in_turns_and_stay_built(machine: Machine, measurer: Measurer) -> None:
     task, schedule = case(product, machine)
     rule = TimingRule(repeats=7)
