@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import math
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from recommender.builds import compare_builds, compile_builds
 from recommender.compiler import setup
-from recommender.errors import OutputError, SetupError, VerificationError
+from recommender.errors import VerificationError
 from recommender.harness.latency import Latency
+from recommender.output_folder import OutputFolder
 from recommender.report import KernelReport, Report, markdown, report_json
-from recommender.run import Choice, Options, Run
+from recommender.run import Choice, Options, Run, chosen_schedules, fallback_schedules
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Json, Schedule
 
@@ -49,72 +46,6 @@ outputs = machine["main"](*map(tvm.runtime.tensor, inputs.values()))
 for output in [outputs] if hasattr(outputs, "numpy") else outputs:
     print(output.shape, output.numpy().ravel()[:5])
 '''
-
-
-@dataclass(frozen=True)
-class OutputFolder:
-    """Where the result goes. It is written beside its place and moved there when it is complete."""
-
-    path: Path
-
-    @classmethod
-    def claim(cls, model: str | Path, output: Path | None, force: bool) -> OutputFolder:
-        """Check, before any work, that the folder can be written.
-
-        Raises:
-            OutputError: it exists and `force` is not given, or its parent cannot be written.
-            SetupError: there is no C compiler to link the model with.
-        """
-        path = output or Path(f"{Path(model).stem}.rec")
-        if path.exists() and not _is_ours(path):
-            raise OutputError(f"{path} was not written by recommend and stays; give another folder with -o")
-        if path.exists() and not force:
-            raise OutputError(f"{path} exists; give another folder with -o, or --force to replace it")
-        parent = path.absolute().parent
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise OutputError(f"{parent} is not a folder that can be written; give another with -o")
-        if setup.c_compiler() is None:
-            raise SetupError("no C compiler on PATH, which TVM links with; run: apt-get install g++")
-        _remove_leftovers(path)
-        return cls(path)
-
-    def stage(self) -> Path:
-        """A new folder beside the output folder, named after this process."""
-        return Path(
-            tempfile.mkdtemp(prefix=f".{self.path.name}-{os.getpid()}-", dir=self.path.absolute().parent)
-        )
-
-    def put(self, staged: Path) -> None:
-        """Move a complete folder into place; what was there is put back if that fails.
-
-        Raises:
-            OutputError: it cannot be moved.
-        """
-        place, replaced = self.path.absolute(), staged.with_name(f"{staged.name}-replaced")
-        try:
-            staged.chmod(0o755)
-            if place.exists():
-                place.replace(replaced)
-            staged.replace(place)
-        except OSError as exc:
-            raise OutputError(f"{self.path} cannot be written ({exc}); give another with -o") from exc
-        finally:
-            if replaced.exists() and not place.exists():
-                replaced.replace(place)
-        shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a folder may be replaced: one that `recommend` wrote, or an empty one."""
-    return path.is_dir() and (not any(path.iterdir()) or (path / "report.json").is_file())
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what killed runs left beside the output folder; their process ids are in the names."""
-    for leftover in path.absolute().parent.glob(f".{glob.escape(path.name)}-*-*"):
-        pid = leftover.name.removeprefix(f".{path.name}-").partition("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def deliver(
@@ -160,12 +91,7 @@ def deliver(
 
 
 def _wanted(choices: Sequence[Choice], baselines: Sequence[str]) -> dict[str, dict[str, Schedule]]:
-    wanted: dict[str, dict[str, Schedule]] = {
-        "chosen": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices if c.chosen_works},
-        "fallback": {
-            c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices if c.fallback_works
-        },
-    }
+    wanted = {"chosen": chosen_schedules(choices), "fallback": fallback_schedules(choices)}
     return {**wanted, "untuned": {}} if "untuned" in baselines else wanted
 
 

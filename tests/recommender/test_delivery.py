@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,10 @@ from tvm.s_tir import meta_schedule as ms
 
 from recommender.candidates import fallback_candidates
 from recommender.compiler import export
-from recommender.delivery import OutputFolder, deliver
-from recommender.errors import OutputError, VerificationError
+from recommender.delivery import deliver
+from recommender.errors import VerificationError
 from recommender.harness.latency import Latency
+from recommender.output_folder import OutputFolder
 from recommender.progress import Reporter
 from recommender.report import Report
 from recommender.run import Choice, Clock, Options, Ranked, Run
@@ -148,65 +148,3 @@ def test_the_time_of_a_run_includes_writing_its_output(
 
     assert delivered(FAST, SLOW).stages_seconds["write"] > 0.3
     assert json.loads((tmp_path / "out" / "report.json").read_text())["total_seconds"] > 0.3
-
-
-@pytest.mark.parametrize("force", [False, True])
-def test_a_folder_that_is_not_ours_is_refused_at_once(force: bool, tmp_path: Path) -> None:
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "thesis.tex").write_text("")
-
-    with pytest.raises(OutputError, match="was not written by recommend") as refused:
-        OutputFolder.claim("m.onnx", tmp_path / "thesis", force)
-
-    assert "--force" not in str(refused.value)
-
-
-def test_a_folder_of_ours_is_replaced_if_forced(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "report.json").write_text("{}")
-
-    with pytest.raises(OutputError, match="--force"):
-        OutputFolder.claim("m.onnx", tmp_path / "out", force=False)
-    folder = OutputFolder.claim("m.onnx", tmp_path / "out", force=True)
-    staged = folder.stage()
-    (staged / "report.json").write_text("new")
-    folder.put(staged)
-
-    assert [p.name for p in tmp_path.iterdir() if p.name != "data"] == ["out"]
-    assert (tmp_path / "out" / "report.json").read_text() == "new"
-
-
-def test_an_old_result_is_put_back_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "report.json").write_text("old")
-    folder = OutputFolder.claim("m.onnx", out, force=True)
-    staged, rename = folder.stage(), Path.replace
-
-    def refuse(path: Path, target: Path) -> Path:
-        if path == staged:
-            raise PermissionError("not here")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OutputError, match="not here"):
-        folder.put(staged)
-
-    assert (out / "report.json").read_text() == "old"
-    assert {p.name for p in tmp_path.iterdir() if p.name != "data"} == {"out", staged.name}
-
-
-@pytest.mark.parametrize("name", ["net.rec", "net[v2].rec", "net*.rec"])
-def test_what_a_killed_run_left_beside_the_folder_is_removed(name: str, tmp_path: Path) -> None:
-    dead, alive = (tmp_path / f".{name}-{pid}-abc" for pid in (2**30, os.getpid()))
-    other = tmp_path / f".net2.rec-{2**30}-abc"
-    for folder in (dead, alive, other):
-        folder.mkdir()
-
-    OutputFolder.claim("m.onnx", tmp_path / name, force=False)
-
-    assert not dead.exists()
-    assert alive.exists()
-    assert other.exists()
