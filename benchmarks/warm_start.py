@@ -17,8 +17,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from recommender.datasets.store import Store
+from recommender.knowledge import gather_knowledge
 from recommender.progress import Reporter
-from recommender.ranking import gather_knowledge
 from recommender.run import Clock, Options, Run
 from recommender.session import PreparedModel, prepare_named, this_machine
 from recommender.tuning import tune

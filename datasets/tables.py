@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError, SetupError, UsageError
-
-if TYPE_CHECKING:
-    from recommender.models.contract import Groups, Matrix, Vector
 
 Kind = Literal["pandas", "polars", "arrow"]
 
@@ -93,32 +89,3 @@ def _columns(data: Data) -> dict[str, list[Any]]:
         for name, value in row.items():
             columns[name].append(value)
     return columns
-
-
-@dataclass(frozen=True)
-class Features:
-    """What rankers learn from: X [rows, names] float32, y log2 of relative seconds (NaN if failed).
-
-    `groups` numbers the workloads whose keys are in `workloads`.
-    """
-
-    X: Matrix
-    y: Vector
-    groups: Groups
-    names: tuple[str, ...]
-    workloads: tuple[str, ...]
-
-
-def load_features(*paths: Path) -> Features:
-    """Encode the outcomes of stores (the shipped one by default) on the hardware with most of them.
-
-    Raises:
-        DataError: a store cannot be read, or there are no outcomes.
-    """
-    from recommender.features import FEATURE_NAMES
-    from recommender.models.training import training_set
-
-    data = load_data(*paths or (SHIPPED,))
-    hardware, pipeline = data.most_measured()
-    rows = training_set(data, [hardware], pipeline)
-    return Features(rows.X, rows.y, rows.groups, FEATURE_NAMES, rows.workloads)

@@ -124,13 +124,19 @@ def _fit(ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL) -> An
 
 
 def score_trained(
-    name: str, ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL
+    name: str,
+    ranker: Any,
+    fold: Fold,
+    columns: slice | NDArray[np.intp] = ALL,
+    ks: Sequence[int] = KS,
 ) -> list[KernelScore]:
     """Score a ranker that was trained on a fold on each of its kernels."""
-    return [_score(name, ranker, fold, group, columns) for group in np.unique(fold.test.groups)]
+    return [_score(name, ranker, fold, group, columns, ks) for group in np.unique(fold.test.groups)]
 
 
-def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDArray[np.intp]) -> KernelScore:
+def _score(
+    name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDArray[np.intp], ks: Sequence[int]
+) -> KernelScore:
     mask = fold.test.groups == group
     seconds = fold.test.seconds[mask]
     key = fold.test.workloads[group]
@@ -140,7 +146,7 @@ def _score(name: str, ranker: Any, fold: Fold, group: int, columns: slice | NDAr
         workload=key,
         weight=float(np.min(seconds)) * fold.calls[key],
         candidates=len(seconds),
-        **vars(judged(ranker, fold.test.X[mask][:, columns], seconds, KS)),
+        **vars(judged(ranker, fold.test.X[mask][:, columns], seconds, ks)),
     )
 
 

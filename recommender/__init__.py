@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recommender.datasets.tables import load_features, load_outcomes
+    from recommender.datasets.tables import load_outcomes
     from recommender.job import recommend
+    from recommender.models.feature_table import load_features
     from recommender.report import Report
     from recommender.run import Options
 
@@ -19,7 +20,7 @@ __all__ = ["Options", "Report", "load_features", "load_outcomes", "recommend"]
 _HOME = {
     "Options": "recommender.run",
     "Report": "recommender.report",
-    "load_features": "recommender.datasets.tables",
+    "load_features": "recommender.models.feature_table",
     "load_outcomes": "recommender.datasets.tables",
     "recommend": "recommender.job",
 }

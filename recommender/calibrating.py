@@ -16,8 +16,9 @@ from dataclasses import replace
 import numpy as np
 
 from recommender.attempts import Attempts
+from recommender.knowledge import Knowledge
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, rank_kernel
+from recommender.ranking import rank_kernel
 from recommender.run import Ranked
 from recommender.session import PreparedModel
 from recommender.vocabulary import Candidate, Kernel, Outcome

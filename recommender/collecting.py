@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recommender.active import ranker_without
 from recommender.attempts import Attempts
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.datasets.layers import SHIPPED, Data, load_data
 from recommender.errors import DataError
 from recommender.features import encode
-from recommender.models.active import ranker_without
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
 from recommender.session import Machine, PreparedModel

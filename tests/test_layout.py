@@ -1,5 +1,6 @@
 """The layout that pyproject.toml promises: real folders at the top, one import name when installed."""
 
+import ast
 from importlib import metadata
 from pathlib import Path
 
@@ -25,3 +26,30 @@ def test_only_recommender_is_importable_once_installed() -> None:
 
     assert top_level is not None
     assert top_level.split() == ["recommender"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "may_import"),
+    [
+        ("features", {"features", "vocabulary", "repair"}),
+        ("datasets", {"datasets", "vocabulary", "errors", "traces"}),
+        ("models", {"models", "datasets", "features", "vocabulary", "errors", "repair"}),
+    ],
+)
+def test_what_is_below_knows_nothing_of_what_is_above(folder: str, may_import: set[str]) -> None:
+    """The product imports these; they import each other in one direction only."""
+    imported = {
+        f"{path.name}: {name}"
+        for path in (ROOT / folder).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _modules_of(node)
+        if name.startswith("recommender.") and name.split(".")[1] not in may_import
+    }
+
+    assert imported == set()
+
+
+def _modules_of(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []

@@ -10,8 +10,8 @@ import pytest
 from recommender.datasets.store import Store
 from recommender.harness.client import WorkerCrashed
 from recommender.harness.measurer import Measurer, Task
+from recommender.knowledge import Knowledge, gather_knowledge
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, gather_knowledge
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.workspace import Workspace

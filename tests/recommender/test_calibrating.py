@@ -8,8 +8,9 @@ import pytest
 
 from recommender.calibrating import PER_KERNEL, calibrate, design, spread
 from recommender.errors import NothingMeasuredError
+from recommender.knowledge import Knowledge
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, rank_kernel
+from recommender.ranking import rank_kernel
 from recommender.session import Machine, PreparedModel
 from recommender.workspace import Workspace, open_workspace
 

@@ -12,8 +12,9 @@ import pytest
 from recommender.explaining import explain
 from recommender.features import FEATURE_NAMES
 from recommender.job import recommend
+from recommender.knowledge import Knowledge
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, candidate_pool, rank
+from recommender.ranking import candidate_pool, rank
 from recommender.report import Tried, explanation_lines
 from recommender.run import Choice, Options
 from recommender.session import Machine, PreparedModel

@@ -10,9 +10,10 @@ import pytest
 from recommender.datasets.layers import load_data
 from recommender.errors import DataError
 from recommender.features import encode
+from recommender.knowledge import Knowledge, gather_knowledge, library_for
 from recommender.models.hedging import EVERY, shape_distances
 from recommender.progress import Reporter
-from recommender.ranking import LOST, Knowledge, gather_knowledge, library_for, rank_kernel
+from recommender.ranking import LOST, rank_kernel
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Outcome, Status
@@ -78,7 +79,7 @@ def test_what_a_busy_machine_did_is_tried_again(
 def test_measurements_of_an_excluded_model_are_not_known(
     machine: Machine, library: Path, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recommender.ranking.ranker_without", lambda *_, **__: knowledge.ranker)
+    monkeypatch.setattr("recommender.knowledge.ranker_without", lambda *_, **__: knowledge.ranker)
 
     def known(*exclude: str) -> set[str]:
         options = Options(store=library, exclude_models=exclude)

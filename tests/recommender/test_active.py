@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from recommender.active import ranker_without
 from recommender.datasets.layers import Data, load_data
 from recommender.models import registry
-from recommender.models.active import ranker_without
 from recommender.models.artefact import load_ranker
 from recommender.models.training import train_ranker
 from recommender.progress import Reporter
