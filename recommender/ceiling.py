@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,12 +47,9 @@ def kernel_ceilings(data: Data, hardware: Hardware, pipeline: str) -> list[Kerne
     for use in data.kernels:
         if use.pipeline == pipeline:
             calls[use.workload] += use.calls
-    tuned: dict[str, float] = defaultdict(lambda: math.inf)
-    for m in data.measurements:
-        if m.source == "tune" and m.setting == here and not m.outcome.is_unsure:
-            tuned[m.workload] = min(tuned[m.workload], m.outcome.median_seconds)
+    tuned = {key: m.outcome.median_seconds for key, m in data.best_searched(here).items()}
     # What a search found after a transfer had, is stored as the transfer's: it may have nothing of its own.
-    searched = {s.workload for s in data.searches if s.setting == here and tuned[s.workload] < math.inf}
+    searched = {s.workload for s in data.searches if s.setting == here and s.workload in tuned}
     found = []
     for group, key in enumerate(rows.workloads):
         transfers = rows.seconds[(rows.groups == group) & rows.is_transfer]

@@ -7,21 +7,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-from recommender.delivery import OutputFolder, deliver
+from recommender.delivery import deliver
 from recommender.errors import NothingMeasuredError
 from recommender.explaining import explain
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.harness.processes import get_ready
+from recommender.knowledge import library_for, ranker_for, read_data
 from recommender.models.boosted import BoostedRanker
+from recommender.output_folder import OutputFolder
 from recommender.progress import Reporter
-from recommender.ranking import Pool, candidate_pool, library_for, rank, ranker_for, read_data
+from recommender.ranking import Pool, candidate_pool, rank
 from recommender.report import Report, SecondBank, Tried
 from recommender.run import Choice, Clock, Options, Ranked, Run
 from recommender.session import PreparedModel, find_model, lower_model, read_model, this_machine
-from recommender.vocabulary import BUSY_CORES, Candidate, Outcome
+from recommender.vocabulary import BUSY_CORES, Candidate, Outcome, Status, half_quartile_range
 from recommender.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:  # TVM is imported once `this_machine` has set its threads
+    from recommender.compiler.sketches import DesignSpace
 
 
 def recommend(model: str | Path, options: Options | None = None, reporter: Reporter | None = None) -> Report:
@@ -67,7 +73,7 @@ def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool],
         pools = [candidate_pool(kernel, library, run.machine) for kernel in prepared.kernels]
         return prepared, pools, ranker.result()
     finally:
-        beside.shutdown(wait=False)  # what is wrong with the model is said at once
+        beside.shutdown(wait=False, cancel_futures=True)  # what is wrong with the model is said at once
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:
@@ -120,7 +126,11 @@ def _nothing_measured(choices: Sequence[Choice]) -> NothingMeasuredError:
 
 
 def _unmeasured(ranked: Ranked, model: PreparedModel) -> Choice:
-    return Choice(ranked, first_that_replays(ranked, model), None, None)
+    """The first of the ranking, on trust; what cannot even be replayed is known to fail."""
+    space = model.spaces[ranked.kernel.workload.key]
+    problem = space.why_not(ranked.fallback.schedule)
+    fallback = Outcome.failure(Status.REPLAY_FAILED, problem) if problem else None
+    return Choice(ranked, first_that_replays(ranked, space), fallback, None)
 
 
 def _say_if_busy(choices: Sequence[Choice], run: Run) -> None:
@@ -132,18 +142,10 @@ def _say_if_busy(choices: Sequence[Choice], run: Run) -> None:
         )
 
 
-def first_that_replays(ranked: Ranked, model: PreparedModel) -> Candidate:
+def first_that_replays(ranked: Ranked, space: DesignSpace) -> Candidate:
     """The best predicted candidate that TVM can replay: what is trusted without being measured."""
-    from recommender.compiler.sketches import ReplayError
-
-    space = model.spaces[ranked.kernel.workload.key]
-    for candidate in ranked.candidates:
-        try:
-            space.replay(candidate.schedule)
-        except ReplayError:
-            continue
-        return candidate
-    return ranked.fallback
+    replayable = (c for c in ranked.candidates if space.why_not(c.schedule) is None)
+    return next(replayable, ranked.fallback)
 
 
 def beats(winner: Outcome, incumbent: Outcome) -> bool:
@@ -156,9 +158,8 @@ def beats(winner: Outcome, incumbent: Outcome) -> bool:
         return winner.ok
     if winner.median_seconds >= incumbent.median_seconds:
         return False
-    ratios = sorted(w / i for w, i in zip(winner.seconds, incumbent.seconds, strict=False))
-    quarter = len(ratios) // 4
-    return median(ratios) + (ratios[-1 - quarter] - ratios[quarter]) / 2 < 1
+    ratios = [w / i for w, i in zip(winner.seconds, incumbent.seconds, strict=False)]
+    return median(ratios) + half_quartile_range(ratios) < 1
 
 
 @dataclass(frozen=True)

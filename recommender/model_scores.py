@@ -22,9 +22,10 @@ from recommender.datasets.store import Store
 from recommender.errors import DataError, UsageError, VerificationError
 from recommender.harness.latency import Latency
 from recommender.job import first_that_replays, measure_kernels
+from recommender.knowledge import gather_knowledge
 from recommender.progress import Reporter
-from recommender.ranking import gather_knowledge, rank_kernel
-from recommender.run import Choice, Clock, Options, Ranked, Run
+from recommender.ranking import rank_kernel
+from recommender.run import Choice, Clock, Options, Ranked, Run, chosen_schedules, fallback_schedules
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.vocabulary import Json, Schedule
 
@@ -106,7 +107,7 @@ def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
     if not searched.best:
         raise DataError(
             f"{name} was never searched on {run.machine.hardware.id}, so there is no maximum to compare "
-            f"with; run: recommender tune --cold {name}"
+            f"with; run: recommender tune --cold {name} --store FILE, and give --store FILE here too"
         )
     run.clock.lap("import")
     knowledge = gather_knowledge(run, forget={kernel.workload.key for kernel in model.kernels})
@@ -118,22 +119,21 @@ def _score(name: str, run: Run, data: Data, scratch: Path) -> Json:
     wanted = _wanted(model, ranked, choices, searched)
     builds = compile_builds(scratch, model, wanted, run)
     latencies = compare_builds(builds, model, run, budget_seconds=_BUDGET_SECONDS, time_reference=True)
-    if dead := [build for build, latency in latencies.items() if not latency.ran]:
-        raise VerificationError(f"{name}: the {', '.join(dead)} build could not be run, so there is no score")
+    if wrong := [build for build, latency in latencies.items() if not latency.is_right]:
+        raise VerificationError(
+            f"{name}: the {', '.join(wrong)} build does not compute what ONNX Runtime does, so there is no "
+            "score; run it once more, or leave this model out"
+        )
     return _json(name, run, choices, searched, latencies)
 
 
 def stored_searches(data: Data, model: PreparedModel, machine: Machine) -> Searched:
     """What `recommender tune` found for the model's kernels on this machine."""
     keys = {kernel.workload.key for kernel in model.kernels}
-    best: dict[str, tuple[float, Schedule]] = {}
-    for m in data.measurements:
-        if m.workload in keys and m.source == "tune" and m.outcome.ok and m.setting == machine.setting:
-            found = (m.outcome.median_seconds, m.schedule)
-            best[m.workload] = min(best.get(m.workload, found), found, key=lambda pair: pair[0])
+    best = {key: m.schedule for key, m in data.best_searched(machine.setting).items() if key in keys}
     searches = [s for s in data.searches if s.workload in keys and s.setting == machine.setting]
     return Searched(
-        {key: schedule for key, (_, schedule) in best.items()},
+        best,
         sum(s.trials for s in searches),
         sum(s.seconds for s in searches),
     )
@@ -143,12 +143,13 @@ def _wanted(
     model: PreparedModel, ranked: Sequence[Ranked], choices: Sequence[Choice], searched: Searched
 ) -> dict[str, Schedules]:
     """The schedules of every build; kernels that were never searched keep the fallback when tuned."""
-    fallback = {r.kernel.workload.key: r.fallback.schedule for r in ranked}
+    fallback, keys = fallback_schedules(choices), [r.kernel.workload.key for r in ranked]
+    trusted = [first_that_replays(r, model.spaces[key]) for r, key in zip(ranked, keys, strict=True)]
     wanted: dict[str, Schedules] = {
         "untuned": {},
         "fallback": fallback,
-        "unmeasured": {r.kernel.workload.key: first_that_replays(r, model).schedule for r in ranked},
-        "transferred": {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices},
+        "unmeasured": {key: candidate.schedule for key, candidate in zip(keys, trusted, strict=True)},
+        "transferred": chosen_schedules(choices),
         "tuned": {**fallback, **searched.best},
     }
     return {name: wanted[name] for name in BUILDS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from recommender.errors import UsageError
 from recommender.progress import Reporter
 from recommender.report import SecondBank, Tried
 from recommender.session import Machine
-from recommender.vocabulary import Candidate, Kernel, Outcome
+from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,20 @@ class Choice:
 
     @property
     def fallback_works(self) -> bool:
-        """Whether the fallback may be compiled into a model: it ran, or was not tried."""
+        """Whether the fallback may be compiled into a model: it ran, or was not tried and can be replayed."""
         return self.fallback is None or self.fallback.ok
 
     @property
     def chosen_works(self) -> bool:
         """The same of what was chosen: not if the fallback and all others failed."""
         return self.fallback_works or self.chosen.schedule != self.ranked.fallback.schedule
+
+
+def chosen_schedules(choices: Sequence[Choice]) -> dict[str, Schedule]:
+    """What was chosen for each workload's key, but for kernels of which nothing works."""
+    return {c.ranked.kernel.workload.key: c.chosen.schedule for c in choices if c.chosen_works}
+
+
+def fallback_schedules(choices: Sequence[Choice]) -> dict[str, Schedule]:
+    """The fallback of each workload's key, but for those that do not work."""
+    return {c.ranked.kernel.workload.key: c.ranked.fallback.schedule for c in choices if c.fallback_works}

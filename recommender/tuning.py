@@ -15,8 +15,9 @@ from recommender.datasets.records import Measurement, Search
 from recommender.errors import NothingMeasuredError
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
+from recommender.knowledge import Knowledge
 from recommender.progress import Reporter
-from recommender.ranking import Knowledge, rank_kernel
+from recommender.ranking import rank_kernel
 from recommender.session import PreparedModel
 from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
 from recommender.workspace import Workspace
@@ -104,11 +105,14 @@ class _Tuner:
     ) -> None:
         self._trials, self._workspace, self._reporter = trials, workspace, reporter
         self._knowledge = knowledge
+        self._ended: set[str] = set()
+        """Kernels whose space held fewer programs than there are trials, and was exhausted in this run."""
 
     def is_done(self, kernel: Kernel) -> bool:
         """Whether a search of this kind has spent the trials on a kernel."""
         if self._knowledge is not None:
-            return len(self._own_trials(kernel.workload.key)) >= self._trials
+            key = kernel.workload.key
+            return key in self._ended or len(self._own_trials(key)) >= self._trials
         finished = self._finished(kernel)
         return finished is not None and finished.trials >= self._trials
 
@@ -143,6 +147,7 @@ class _Tuner:
             workspace.measurer.search(task, trials=left, seed=workspace.seed, known=settled, report=keep)
             found = len(known) - len(settled)
             left -= found
+        self._ended.add(key)
         wall = time.monotonic() - start
         if self._knowledge is None:
             earlier = self._finished(kernel)

@@ -44,20 +44,6 @@ class OnnxModel:
         return int(self.proto.ByteSize()) >= _PROTOBUF_BYTES
 
 
-def load_model(
-    path: Path,
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
-    dims: Mapping[str, int] | None = None,
-) -> OnnxModel:
-    """Read an ONNX file (and external data beside it), fix its shapes and fold its constants.
-
-    Raises:
-        ModelError: missing, not ONNX, truncated, invalid, or a dimension is left open.
-        UsageError: a shape or a dimension is given for something that the model does not have.
-    """
-    return fold(fixed_model(read(path), path.stem, input_shapes, dims))
-
-
 def fixed_model(
     proto: onnx.ModelProto,
     name: str,
@@ -68,7 +54,7 @@ def fixed_model(
 
     Raises:
         ModelError: a dimension is left open.
-        UsageError: see `load_model`.
+        UsageError: a shape or a dimension is given for something that the model does not have.
     """
     _fix_shapes(proto, input_shapes or {}, dims or {})
     _refuse_open_dims(proto)

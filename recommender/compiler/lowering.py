@@ -168,6 +168,8 @@ def kernels_of(lowered: IRModule, target: Target) -> list[LoweredKernel]:
             continue
         space = DesignSpace.of(task.dispatched[0], target)
         workload = describe_workload(space.module, space.sketches)
+        if 0 in workload.extents:  # it computes nothing
+            continue
         calls = int(task.weight)
         if workload.key in found:
             calls += found[workload.key].kernel.calls

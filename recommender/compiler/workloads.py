@@ -80,7 +80,7 @@ def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Wo
     """Describe the only function of a lowered module, `main`, whose shapes are static."""
     schedule = TirSchedule(module)
     blocks = [schedule.get(b) for b in schedule.get_child_blocks(schedule.get_sblock("root"))]
-    anchor = max(blocks, key=_work)
+    anchor = max((b for b in blocks if _volume(b)), key=_work, default=blocks[0])
     spatial = [v for v in anchor.iter_vars if v.iter_type != _REDUCTION]
     reduction = [v for v in anchor.iter_vars if v.iter_type == _REDUCTION]
     axes = [v.var for v in spatial + reduction]
@@ -129,9 +129,14 @@ def written_arguments(module: IRModule) -> tuple[int, ...]:
     return tuple(i for i, p in enumerate(module["main"].params) if any(p.same_as(w) for w in written))
 
 
+def _volume(block: tvm.s_tir.SBlock) -> int:
+    """Iterations; 0 of a tensor that was sliced down to nothing."""
+    return math.prod(int(v.dom.extent) for v in block.iter_vars)
+
+
 def _work(block: tvm.s_tir.SBlock) -> tuple[int, bool]:
     """Iterations of a block, blocks that reduce first: the anchor has the most."""
-    volume = math.prod(int(v.dom.extent) for v in block.iter_vars)
+    volume = _volume(block)
     reduces = any(v.iter_type == _REDUCTION for v in block.iter_vars)
     return (volume if reduces else 0), reduces
 

@@ -25,19 +25,20 @@ from typer.testing import CliRunner
 from recommender.candidates import fallback_candidates
 from recommender.cli import app
 from recommender.compiler.hardware import target_from_json
-from recommender.compiler.sketches import DesignSpace, schedule_of
+from recommender.compiler.sketches import DesignSpace
 from recommender.datasets.store import Store
 from recommender.harness.client import WorkerClient
 from recommender.harness.measurer import Measurer, Task
 from recommender.harness.processes import WorkerProcess
 from recommender.harness.timing import TimingRule
 from recommender.job import measure_kernels, recommend
+from recommender.knowledge import Knowledge
 from recommender.progress import Reporter, Steps
-from recommender.ranking import LOST, Knowledge, rank_kernel
+from recommender.ranking import LOST, rank_kernel
 from recommender.report import Report, report_json
-from recommender.run import Clock, Options, Ranked, Run
+from recommender.run import Choice, Clock, Options, Ranked, Run, chosen_schedules, fallback_schedules
 from recommender.session import Machine, PreparedModel, prepare_named
-from recommender.vocabulary import Outcome, Schedule, Status
+from recommender.vocabulary import Outcome, Schedule, Sketch, Status
 from tests.conftest import small_convnet
 from tests.recommender.harness.test_measurer import aborting
 
@@ -146,8 +147,8 @@ def test_the_database_gives_its_schedules_to_every_kernel_of_the_model(
     assert set(is_scheduled(model.lowered).values()) == {False}
     assert set(is_scheduled(scheduled).values()) == {True}
     for kernel in whole.report.kernels:
-        module = model.spaces[kernel.workload].module
-        taken_up = schedule_of(database.query_tuning_record(module, target, kernel.name).trace)
+        space = model.spaces[kernel.workload]
+        taken_up = space.schedule_of(database.query_tuning_record(space.module, target, kernel.name).trace)
         is_chosen = whole.report.delivered == "chosen"
         assert taken_up == (kernel.chosen.schedule if is_chosen else kernel.fallback_schedule)
 
@@ -360,7 +361,25 @@ def test_leaving_out_the_only_donor_leaves_no_library(
 
     options = Options(output=tmp_path / "out", store=library, exclude_models=("donor",), target="host")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recommender.ranking.SHIPPED", tmp_path / "no-such-store.db")
+        patch.setattr("recommender.knowledge.SHIPPED", tmp_path / "no-such-store.db")
         with pytest.raises(DataError, match="library"):
             recommend(convnet_path, options)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_trusted_unmeasured_can_at_least_be_replayed(
+    model: PreparedModel, machine: Machine, knowledge: Knowledge
+) -> None:
+    first, *others = [rank_kernel(kernel, knowledge, machine) for kernel in model.kernels]
+    bad = replace(first.fallback, schedule=Schedule(Sketch(()), ()))
+    good = replace(first, fallback=bad)
+    hopeless = replace(first, fallback=bad, candidates=(bad,), scores=(0.0,))
+    options = Options(measure=False)
+    key, keys = first.kernel.workload.key, {r.kernel.workload.key for r in (first, *others)}
+
+    def choices(tried: Ranked) -> list[Choice]:
+        return measure_kernels(model, [tried, *others], Run(machine, options, Reporter(0), Clock()))
+
+    assert chosen_schedules(choices(good)).keys() == keys
+    assert fallback_schedules(choices(good)).keys() == keys - {key}
+    assert chosen_schedules(choices(hopeless)).keys() == keys - {key}  # it stays as TVM leaves it

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.datasets.layers import load_data
+from recommender.knowledge import gather_knowledge
 from recommender.progress import Reporter
-from recommender.ranking import gather_knowledge
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.tuning import HEAVY_SHARE, heavy_kernels, tune

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,19 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from recommender.compiler.frontend import import_model, load_model
+from recommender.compiler.frontend import OnnxModel, fold, import_model
 from recommender.errors import ModelError, UsageError
+from recommender.session import read_model
 from tests.conftest import model_of, small_convnet, weight
 
 pytestmark = pytest.mark.tvm
+
+
+def load_model(
+    path: Path, input_shapes: Mapping[str, Sequence[int]] | None = None, dims: Mapping[str, int] | None = None
+) -> OnnxModel:
+    """A file as a run reads it."""
+    return fold(read_model(str(path), input_shapes, dims))
 
 
 def save(model: onnx.ModelProto, folder: Path) -> Path:

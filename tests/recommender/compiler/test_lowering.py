@@ -144,6 +144,24 @@ def test_a_kernel_that_tvm_writes_out_is_left_as_it_is(tmp_path: Path, machine: 
     assert not any("scatter" in k.name for k in kernels)
 
 
+def test_what_is_sliced_down_to_nothing_is_no_work(tmp_path: Path, machine: Machine) -> None:
+    """Exporters leave such slices, and join what is left to others."""
+    nodes = [
+        helper.make_node("Slice", ["x", "zero", "zero", "axis"], ["none"]),
+        helper.make_node("Relu", ["none"], ["still_none"]),
+        helper.make_node("Concat", ["still_none", "x"], ["joined"], axis=1),
+        helper.make_node("Sigmoid", ["joined"], ["y"]),
+    ]
+    given = {"zero": 0, "axis": 1}
+    numbers = [numpy_helper.from_array(np.array([n], np.int64), name) for name, n in given.items()]
+
+    kernels = prepared(model_of(nodes, {"x": [4, 16]}, "y", numbers), tmp_path, machine).kernels
+
+    assert [k.workload.extents for k in kernels] == [(4, 16)]
+    with pytest.raises(ModelError, match="no kernels that schedules could speed up"):
+        prepared(model_of(nodes[:2], {"x": [4, 16]}, "still_none", numbers), tmp_path, machine)
+
+
 def test_a_model_of_nothing_to_schedule_is_refused(tmp_path: Path, machine: Machine) -> None:
     same = model_of([helper.make_node("Identity", ["x"], ["y"])], {"x": [1, 4]}, "y", [])
 
