@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from recommender.evaluation import Evaluation
     from recommender.vocabulary import Json
 
+_WIDE = 1000
+"""Characters in a line where nobody looks at it on a screen: what is kept in a file is not cut."""
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -106,7 +109,8 @@ def recommend(
     if as_json:
         print(json.dumps(report_json(report)))
     else:
-        print_report(report, Console(highlight=False, soft_wrap=True))
+        width = None if sys.stdout.isatty() else _WIDE
+        print_report(report, Console(highlight=False, soft_wrap=True, width=width))
 
 
 @app.command()
@@ -128,7 +132,7 @@ def tune(
     verbose: Verbose = False,
 ) -> None:
     """Search schedules for the kernels of models, starting from the library's best, and keep every trial."""
-    from recommender.ranking import gather_knowledge
+    from recommender.knowledge import gather_knowledge
     from recommender.run import Clock, Options, Run
     from recommender.session import prepare_named, this_machine
     from recommender.tuning import tune as search
@@ -208,7 +212,7 @@ def calibrate(
     """Measure a small designed set on this machine, so that `train` can fit the ranker to it."""
     from recommender.calibrating import MODELS
     from recommender.calibrating import calibrate as measure_set
-    from recommender.ranking import gather_knowledge
+    from recommender.knowledge import gather_knowledge
     from recommender.run import Clock, Options, Run
     from recommender.session import prepare_named, this_machine
     from recommender.workspace import open_workspace

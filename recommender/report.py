@@ -191,6 +191,8 @@ _BAR = r"\|"
 """A bar inside a cell of a Markdown table."""
 _COLUMNS = ("kernel", "calls", "fallback ms", "best ms", "speedup", "rank", "donor")
 _TEXT = ("kernel", "donor")
+_GAP = 2
+"""Characters between two columns."""
 
 
 def _rows(report: Report) -> list[tuple[str, ...]]:
@@ -209,15 +211,18 @@ def _rows(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def kernel_table(report: Report) -> Table:
-    """The kernels, the most expensive first."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def kernel_table(report: Report, width: int) -> Table:
+    """The kernels, the most expensive first. Names are cut to fit into the width, numbers are not."""
+    table, rows = Table(box=None, pad_edge=False, header_style="bold"), _rows(report)
+    needed = {column[0]: max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)}
+    left = width - sum(needed[name] for name in _COLUMNS if name not in _TEXT) - _GAP * (len(_COLUMNS) - 1)
+    donor = min(needed["donor"], left // 2)
+    widths = {**needed, "donor": max(donor, len("donor")), "kernel": max(left - donor, len("kernel"))}
     for name in _COLUMNS:
-        if name in _TEXT:
-            table.add_column(name, no_wrap=True)
-        else:
-            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    for row in _rows(report):
+        table.add_column(
+            name, justify="left" if name in _TEXT else "right", no_wrap=True, max_width=widths[name]
+        )
+    for row in rows:
         table.add_row(*map(Text, row))  # names of models are no markup
     return table
 
@@ -280,7 +285,7 @@ def print_report(report: Report, console: Console) -> None:
     if report.delivered != "chosen":
         lines.append(handed_over(report))
     lines += ["", f"{report.folder}: model.so, run.py, report.md, report.json, a tuning database"]
-    console.print(kernel_table(report))
+    console.print(kernel_table(report, console.width))
     console.print(Text("\n".join(lines)))
 
 
@@ -288,8 +293,8 @@ _LEGEND = """\
 *calls*: how often the model runs the kernel; times are of one call. *fallback*: an untuned but sensible
 schedule of the kernel's own design space; *best*: the chosen schedule; *speedup*: fallback over best. *rank*:
 the chosen schedule's place in the order of measuring (-: the fallback was kept). *donor*: a model that
-the schedule comes from, how many more have it, and the extents of its kernel's loops; "(own space)" is one of
-the kernel's own.
+the schedule comes from, how many more it comes from (they share the kernel, or one that it descends from),
+and the extents of the kernel's loops; "(own space)" is one of the kernel's own.
 """
 
 

@@ -132,3 +132,22 @@ def test_what_failed_is_not_compiled(chosen: Candidate, fallback: Outcome | None
 
     assert choice.chosen_works == works
     assert choice.fallback_works == (fallback is not FAILED)
+
+
+@pytest.mark.parametrize("width", [80, 100, 1000])
+def test_names_are_cut_to_the_width_of_the_screen_and_numbers_are_not(width: int) -> None:
+    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, frozenset({"efficientnet_b0", "x"}))
+    (kernel,) = report().kernels
+    kernel = replace(
+        kernel, name="fused_conv2d14_add10_add11_relu81", calls=12, rank=3, chosen=replace(OTHER, donor=donor)
+    )
+    screen = io.StringIO()
+    page = replace(report(chosen=Latency((1e-3,))), kernels=(kernel,))
+
+    print_report(page, Console(file=screen, width=width, highlight=False, soft_wrap=True))
+
+    head, row, *_ = screen.getvalue().splitlines()
+    assert head.split() == ["kernel", "calls", "fallback", "ms", "best", "ms", "speedup", "rank", "donor"]
+    assert row.split()[1:6] == ["12", "-", "1.000", "-", "3"]
+    assert max(len(head), len(row.rstrip())) <= width
+    assert (kernel.name in row and "8x8x8" in row) == (width > 100)
