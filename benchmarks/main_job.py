@@ -1,6 +1,6 @@
 """The main job's figures: latency against ONNX Runtime, time to recommend, validity, never worse.
 
-    python benchmarks/main_job.py resnet50 [mobilenet_v2 ...]
+    python benchmarks/main_job.py resnet50 [mobilenet_v2 ...] [-o docs/results/main_job.json]
 
 Recommends with top-k 5 for zoo models, without what only the model itself gave (--exclude-model), and
 prints for each: the latency's ratio to ONNX Runtime's in the same run (interleaved), to the build with
@@ -11,8 +11,8 @@ The last line is JSON.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -39,6 +39,7 @@ def figures(name: str) -> Json:
     medians = {k: v.median_seconds for k, v in report.latencies.items()}
     return {
         "model": name,
+        "date": time.strftime("%Y-%m-%d"),
         "hardware": report.hardware.id,
         "latency_ms": {k: round(v * 1e3, 3) for k, v in medians.items()},
         "ort_ratio": round(medians["chosen"] / medians["ort"], 3),
@@ -56,7 +57,11 @@ def figures(name: str) -> Json:
 
 
 def main() -> None:
-    results = [figures(name) for name in sys.argv[1:] or ["resnet50"]]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", default=["resnet50"])
+    parser.add_argument("-o", type=Path, help="write the figures to this file too")
+    options = parser.parse_args()
+    results = [figures(name) for name in options.models]
     for r in results:
         print(
             f"{r['model']}: {r['latency_ms']['chosen']} ms, {r['ort_ratio']} x ONNX Runtime, "
@@ -66,6 +71,8 @@ def main() -> None:
             f"{r['output_difference']:.0e}"
         )
     print(json.dumps(results))
+    if options.o:
+        options.o.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ from statistics import fmean, median
 from typing import Any
 
 from recommender.job import measure_kernels
+from recommender.knowledge import gather_knowledge
 from recommender.progress import Reporter
-from recommender.ranking import gather_knowledge, rank_kernel
+from recommender.ranking import rank_kernel
 from recommender.run import Choice, Clock, Options, Run
 from recommender.session import PreparedModel, prepare_named, this_machine
 
@@ -171,6 +172,7 @@ def main() -> None:
     result = {
         "model": model.name,
         "hardware": run.machine.hardware.id,
+        "date": time.strftime("%Y-%m-%d"),
         "ours_seconds": round(seconds, 1),
         "ours_sum_ms": round(1e3 * total, 3),
         "left_out": sorted(left_out),

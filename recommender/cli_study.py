@@ -54,7 +54,13 @@ def study(
                 print(result.markdown())
                 continue
             (output / f"{name}.md").write_text(result.markdown())
-            page = {"subject": name, "finding": result.finding, "rows": result.rows, "raw": result.raw}
+            page = {
+                "subject": name,
+                "finding": result.finding,
+                "source": result.source,
+                "rows": result.rows,
+                "raw": result.raw,
+            }
             (output / f"{name}.json").write_text(json.dumps(page, allow_nan=False) + "\n")
             draw(result, output)
             print(f"{name}: {result.finding}")

@@ -13,7 +13,7 @@ from recommender.ceiling import family_ceilings
 from recommender.evaluation import Evaluation, summary_json
 from recommender.goals import PAPER_SPEEDUPS, goals_table
 from recommender.model_scores import percent_of_maximum
-from recommender.models.crossval import KS, RankerSummary, summarise
+from recommender.models.crossval import AS_SHIPPED, KS, RankerSummary, summarise
 from recommender.models.metrics import bootstrap_interval
 from recommender.vocabulary import Json
 
@@ -114,7 +114,8 @@ def markdown(result: Evaluation, measured: Measured) -> str:
     parts = [
         "# Results\n\nOne model is left out at a time. Rankers and library ceiling are of "
         f"{result.hardware}, whole models and searches of {_machines(measured)}, all with pipeline "
-        f"{result.pipeline}. `recommender evaluate -o docs/results` makes this page from stored outcomes, "
+        f"{result.pipeline}; datasets/shipped/README.md describes the machines. `recommender evaluate "
+        "-o docs/results` makes this page from stored outcomes, "
         "with the models that "
         "`recommender evaluate --measure MODEL -o docs/results` and the searches that "
         "`benchmarks/search_time.py MODEL` measured before. The same as plots: [plots](plots).\n",
@@ -138,15 +139,23 @@ def markdown(result: Evaluation, measured: Measured) -> str:
 
 
 def _machines(measured: Measured) -> str:
-    """Where models and searches were measured."""
-    return ", ".join(sorted({s["hardware"] for s in (*measured.models, *measured.searches)})) or "no machine"
+    """Where and when models and searches were measured."""
+    dates: dict[str, set[str]] = {}
+    for score in (*measured.models, *measured.searches):
+        dates.setdefault(score["hardware"], set()).add(score["date"])
+    spans = (f"{hardware} ({_span(days)})" for hardware, days in sorted(dates.items()))
+    return ", ".join(spans) or "no machine"
+
+
+def _span(days: set[str]) -> str:
+    return " to ".join(sorted({min(days), max(days)}))
 
 
 def _covers(result: Evaluation, measured: Measured) -> str:
     judged = {(s.model, s.workload) for s in result.novel}
     return (
-        f"Rankers are judged on {len(judged)} kernels of {len({model for model, _ in judged})} models, whole "
-        f"models are {len(measured.models)}, searches {len(measured.searches)}."
+        f"Rankers are judged on {len(judged)} kernels of {len({model for model, _ in judged})} models; "
+        f"{len(measured.models)} whole models and {len(measured.searches)} searches were measured."
     )
 
 
@@ -154,7 +163,8 @@ def _searches_table(searches: Sequence[Json]) -> str:
     head = (
         "`tune_relax` with TVM's builder, runner and settings on the same lowered model, until the sum over "
         "kernels of calls times best seconds is as small as ours, both by TVM's runner. *Ours*: import, "
-        "ranking and measuring.\n\n"
+        "ranking and measuring. A search that takes much longer than ours is stopped when it next reports, "
+        "and the ratio is a lower bound.\n\n"
     )
     lines = ["| model | ours s | ours ms | search s | search ms | ratio |", "|---" * 6 + "|"]
     for s in searches:
@@ -162,7 +172,7 @@ def _searches_table(searches: Sequence[Json]) -> str:
         seconds = s["search_matched_after_seconds"] or s["search_seconds"]
         lines.append(
             f"| {s['model']} | {s['ours_seconds']:.0f} | {s['ours_sum_ms']:.2f} | {seconds:.0f} "
-            f"| {s['search_sum_ms'] or 'not all kernels'} | {bound}{s['ratio']:.1f} |"
+            f"| {s['search_sum_ms'] or 'some kernels still without'} | {bound}{s['ratio']:.1f} |"
         )
     return head + "\n".join(lines) + "\n"
 
@@ -176,8 +186,11 @@ def _models_table(scores: Sequence[Json]) -> str:
         "model's own search. *Speedup*: untuned / transferred, beside the paper's on its Xeon. *x ORT*: "
         "transferred / ort. *Ours*: import, ranking and measuring, without reading the library and training "
         "a ranker. *Search*: the model's own search, in brackets how many trials it was "
-        "allowed (small spaces end before). All kernels have donors (coverage 100 %) where "
-        "*kernels* does not say otherwise. Each row is of one run.\n\n"
+        "allowed (small spaces end before; a kernel's search counts in every model that has it). All kernels "
+        "have donors (coverage 100 %) where *kernels* does not say otherwise. Each row is of one run, of "
+        f"{_span({s['date'] for s in scores})}, with the library and the ranker of that day. Of "
+        f"{sum(s['measured'] for s in scores)} candidates that were measured "
+        f"{sum(s['invalid'] for s in scores)} were invalid.\n\n"
     )
     lines = [
         "| model | machine | kernels | " + " | ".join(builds) + " | % of max | % unmeasured | x ORT "
@@ -209,6 +222,7 @@ def _over_models_table(scores: Sequence[Json]) -> str:
         "transferred / ort": [_ratio(s, "transferred", "ort") for s in scores],
         "tuned / ort": [_ratio(s, "tuned", "ort") for s in scores],
         "fallback / transferred": [_ratio(s, "fallback", "transferred") for s in scores],
+        "untuned / ort": [_ratio(s, "untuned", "ort") for s in scores],
         "untuned / transferred": [_ratio(s, "untuned", "transferred") for s in scores],
         "search s / ours s": [s["search_seconds"] / _own_seconds(s) for s in scores],
     }
@@ -248,9 +262,12 @@ def _rankers_table(summaries: Sequence[RankerSummary]) -> str:
         "in percent: weighted by time, with the 95 % interval over resampled kernels / on the median kernel. "
         "*Recall@5*: how many of the five best are among the first five. *NDCG*: 1 for the right order. "
         "*Paper-heuristic*: donors of the same kernel class, the fastest expected first. *Random*: the mean "
-        "over all orders. *As-shipped*: the hedged order by a ranker that has learned from all machines, as "
-        "the one that ships has; the others learn from the machine that they are judged on.\n\n"
+        "over all orders. *Hedged*: XGBoost's order, with every third place from the second on for the donor "
+        "nearest in shape. Rankers learn from the machine that they are judged on"
     )
+    if any(s.ranker == AS_SHIPPED for s in summaries):
+        head += "; *as-shipped*: hedged, from all machines, this one weighing most"
+    head += ".\n\n"
     lines = [
         "| ranker | " + " | ".join(f"regret@{k}" for k in KS) + " | invalid@5 % | recall@5 % | NDCG@10 |",
         "|---" * (len(KS) + 4) + "|",

@@ -9,7 +9,7 @@ import numpy as np
 
 from recommender.datasets.records import Measurement
 from recommender.models import metrics
-from recommender.models.crossval import HEDGED, Fold, judged
+from recommender.models.crossval import HEDGED, Fold, score_trained
 from recommender.studies.table import Plot, Study, StudyInput, said
 from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
@@ -67,14 +67,10 @@ def _finding(rows: Sequence[dict[str, Json]], each: str) -> str:
 def _frontier(name: str, seed: int, fold: Fold) -> list[dict[str, Json]]:
     """Regret at each budget, and the weight, of every kernel of a fold."""
     ranker = ranker_of(name, seed).fit(fold.train.X, fold.train.y, fold.train.groups)
-    kernels: list[dict[str, Json]] = []
-    for group in np.unique(fold.test.groups):
-        mask, key = fold.test.groups == group, fold.test.workloads[group]
-        seconds = fold.test.seconds[mask]
-        regrets = judged(ranker, fold.test.X[mask], seconds, _BUDGETS).regret
-        weight = float(np.min(seconds)) * fold.calls[key]
-        kernels.append({"model": fold.model, "workload": key, "weight": weight, "regrets": list(regrets)})
-    return kernels
+    return [
+        {"model": s.model, "workload": s.workload, "weight": s.weight, "regrets": list(s.regret)}
+        for s in score_trained(name, ranker, fold, ks=_BUDGETS)
+    ]
 
 
 def seconds_per_candidate(measurements: Sequence[Measurement]) -> float | None:

@@ -30,7 +30,9 @@ def study_hardware(given: StudyInput) -> Study:
     rows = [_row(kernels) for kernels in judged]
     finding = " ".join(_finding(machine, rows) for machine in machines)
     plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
-    return Study("hardware", finding, rows, plot, [kernel for kernels in judged for kernel in kernels])
+    raw = [kernel for kernels in judged for kernel in kernels]
+    source = "Outcomes of " + ", ".join(f"{m} ({given.span([m])})" for m in machines) + "."
+    return Study("hardware", finding, rows, plot, raw, source)
 
 
 def _finding(machine: str, rows: list[dict[str, Json]]) -> str:

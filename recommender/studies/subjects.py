@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from recommender.errors import UsageError
 from recommender.studies.amounts import study_data
@@ -47,4 +48,5 @@ def run_study(subject: str, given: StudyInput) -> Study:
         DataError: the outcomes are not enough for it.
     """
     (name,) = named_subjects([subject])
-    return SUBJECTS[name](given)
+    study = SUBJECTS[name](given)
+    return study if study.source else replace(study, source=given.source)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Literal, TypeVar
 
@@ -49,6 +50,17 @@ class StudyInput:
         """The lowering pipeline of its outcomes."""
         return self._most_measured[1]
 
+    @property
+    def source(self) -> str:
+        """What outcomes these are, in a sentence."""
+        return f"Outcomes of {self.hardware.id}, {self.span([self.hardware.id])}, pipeline {self.pipeline}."
+
+    def span(self, machines: Collection[str]) -> str:
+        """From when to when the outcomes of some machines were measured, by their ids."""
+        times = [m.measured_at for m in self.data.measurements if m.hardware in machines]
+        days = (datetime.fromtimestamp(t, timezone.utc).date().isoformat() for t in (min(times), max(times)))
+        return " to ".join(sorted(set(days)))
+
     @cached_property
     def folds(self) -> list[Fold]:
         """One model left out at a time, novel shapes only.
@@ -78,20 +90,25 @@ class StudyInput:
 
 @dataclass(frozen=True)
 class Study:
-    """The result: rows with named columns, units in the names, and how to draw them."""
+    """The result: rows with named columns, units in the names, and how to draw them.
+
+    `source` says of what outcomes.
+    """
 
     subject: str
     finding: str
     rows: list[dict[str, Json]]
     plot: Plot
     raw: list[Json] = field(default_factory=list)
+    source: str = ""
 
     def markdown(self) -> str:
         """The finding and the table as a page."""
         columns = list(self.rows[0]) if self.rows else []
         lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
         lines += ["| " + " | ".join(_cell(row[c]) for c in columns) + " |" for row in self.rows]
-        return f"# Study: {self.subject}\n\n{self.finding}\n\n" + "\n".join(lines) + "\n"
+        head = "\n\n".join(text for text in (f"# Study: {self.subject}", self.finding, self.source) if text)
+        return head + "\n\n" + "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)

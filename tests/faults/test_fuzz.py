@@ -25,16 +25,16 @@ _IMPORTER = """
 import json, sys
 from collections import Counter
 from pathlib import Path
-from recommender.session import lower_model, this_machine
+from recommender.session import lower_model, read_model, this_machine
 from recommender.errors import RecommenderError
 machine = this_machine()
-from recommender.compiler.frontend import import_model, load_model
+from recommender.compiler.frontend import fold, import_model
 seen = Counter()
 for number, path in enumerate(sorted(Path(sys.argv[1]).glob("*.onnx"))):
     print(path.name, file=sys.stderr, flush=True)
     try:
-        model = load_model(path)
-        lower_model(model, machine) if number % 10 == 0 else import_model(model)
+        model = read_model(str(path))
+        lower_model(model, machine) if number % 10 == 0 else import_model(fold(model))
         seen["ok"] += 1
     except RecommenderError as exc:
         assert "\\n" not in str(exc), str(exc)

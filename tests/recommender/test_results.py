@@ -22,8 +22,11 @@ def score(model: str, **milliseconds: float) -> dict[str, Any]:
     return {
         "model": model,
         "hardware": "znver4-2t-cf71c99f",
+        "date": "2026-11-25",
         "kernels": 10,
         "slower_kernels": 0,
+        "measured": 40,
+        "invalid": 1,
         "stages_seconds": {"import": 5.0, "knowledge": 100.0, "rank": 1.0, "measure": 30.0},
         "search_seconds": 720.0,
         "search_trials": 640,
@@ -84,7 +87,7 @@ def test_everything_is_written(tmp_path: Path) -> None:
 
     search = {"model": "a", "ours_seconds": 30.0, "ours_sum_ms": 5.0, "search_matched_after_seconds": None}
     search |= {"search_seconds": 600.0, "search_sum_ms": 5.5, "ratio": 20.0, "ratio_is_lower_bound": True}
-    search["hardware"] = "znver5-2t-ea02d49e"
+    search |= {"hardware": "znver5-2t-ea02d49e", "date": "2026-11-26"}
     (tmp_path / "searches").mkdir()
     (tmp_path / "searches" / "a.json").write_text(json.dumps(search))
     measured = results.Measured.read(tmp_path)
@@ -97,6 +100,8 @@ def test_everything_is_written(tmp_path: Path) -> None:
         "| - | 36 | 720 (640) |" in page
     )
     assert "| a | 30 | 5.00 | 600 | 5.5 | at least 20.0 |" in page
+    assert "of znver4-2t-cf71c99f (2026-11-25), znver5-2t-ea02d49e (2026-11-26), all with" in page
+    assert "Of 40 candidates that were measured 1 were invalid." in page
     assert "at least 30 | at least 20 | **missed** |" in page
     assert "mean | 49.13 | at least 95 | 100 | met |" in page
     assert "| transferred / ort | 1 | 1 to 1 | 1 | 1 | 1 |" in page

@@ -54,6 +54,8 @@ def test_a_study_finds_something_and_draws_it(
     assert study.finding.endswith(".")
     assert len(study.rows) >= 2
     assert study.finding in study.markdown()
+    assert study.source.startswith("Outcomes of ")
+    assert study.source in study.markdown()
     assert json.loads(json.dumps(study.rows, allow_nan=False))
     paths = draw(study, tmp_path)
     assert {p.suffix for p in paths} == {".png", ".svg"}
