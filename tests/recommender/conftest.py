@@ -22,9 +22,12 @@ def model(convnet_path: Path, machine: Machine) -> PreparedModel:
     return prepare_named(str(convnet_path), machine)
 
 
-@pytest.fixture
-def knowledge(machine: Machine, library: Path) -> Knowledge:
-    return gather_knowledge(Run(machine, Options(store=library), Reporter(0), Clock()))
+@pytest.fixture(scope="session")
+def knowledge(machine: Machine, tuned_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
+    """Gathered once: reading the shipped data takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECOMMENDER_DATA", str(tmp_path_factory.mktemp("nobody")))
+        return gather_knowledge(Run(machine, Options(store=tuned_store), Reporter(0), Clock()))
 
 
 class _Refusing(Measurer):
