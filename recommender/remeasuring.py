@@ -22,9 +22,6 @@ from recommender.session import PreparedModel
 from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
 from recommender.workspace import Workspace
 
-_ROUNDS = 4
-"""So often what turns out to be among the best is measured as well."""
-
 
 @dataclass(frozen=True)
 class Drift:
@@ -90,14 +87,15 @@ def best_measured(kept: Sequence[Measurement], n: int) -> list[Measurement]:
 def _again(
     model: PreparedModel, kernel: Kernel, per_kernel: int, workspace: Workspace, since: float
 ) -> list[tuple[Outcome, Outcome]]:
-    """What became of the kernel's best, before and now."""
+    """What became of the kernel's best, and of what is among them once others fell behind."""
     key, task = kernel.workload.key, model.task(kernel)
     again: dict[Schedule, tuple[Outcome, Outcome]] = {}
-    for _ in range(_ROUNDS):
+
+    def left() -> list[Measurement]:
         best = best_measured(workspace.kept(key), per_kernel)
-        todo = [m for m in best if m.measured_at < since]
-        if not todo:
-            break
+        return [m for m in best if m.measured_at < since and m.schedule not in again]
+
+    while todo := left():
         with workspace.loaded(task):
             outcomes = workspace.measure_all(
                 model.name, task, [Candidate(kernel.workload, m.schedule, m.policy) for m in todo]
