@@ -105,14 +105,14 @@ class _Tuner:
     ) -> None:
         self._trials, self._workspace, self._reporter = trials, workspace, reporter
         self._knowledge = knowledge
-        self._ended: set[str] = set()
-        """Kernels whose space held fewer programs than there are trials, and was exhausted in this run."""
+        self._searched: set[str] = set()
+        """Kernels that this run is done with: a small space holds fewer programs than there are trials."""
 
     def is_done(self, kernel: Kernel) -> bool:
         """Whether a search of this kind has spent the trials on a kernel."""
         if self._knowledge is not None:
             key = kernel.workload.key
-            return key in self._ended or len(self._own_trials(key)) >= self._trials
+            return key in self._searched or len(self._own_trials(key)) >= self._trials
         finished = self._finished(kernel)
         return finished is not None and finished.trials >= self._trials
 
@@ -147,7 +147,7 @@ class _Tuner:
             workspace.measurer.search(task, trials=left, seed=workspace.seed, known=settled, report=keep)
             found = len(known) - len(settled)
             left -= found
-        self._ended.add(key)
+        self._searched.add(key)
         wall = time.monotonic() - start
         if self._knowledge is None:
             earlier = self._finished(kernel)

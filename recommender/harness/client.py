@@ -121,18 +121,16 @@ class WorkerClient:
 
         It would go on with the call, and its answer would be taken for that to the next one.
         """
-        answered = False
         try:
             while True:
                 kind, value = self._receive(timeout_seconds)
                 if kind != "event":
-                    answered = True
                     return kind, value
                 if on_event is not None:
                     on_event(value)
-        finally:
-            if not answered:
-                self.kill()
+        except BaseException:
+            self.kill()
+            raise
 
     def _receive(self, timeout_seconds: float) -> tuple[str, Any]:
         try:

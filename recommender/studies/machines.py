@@ -31,7 +31,7 @@ def study_hardware(given: StudyInput) -> Study:
     finding = " ".join(_finding(machine, rows) for machine in machines)
     plot = Plot("bars", "case", "regret@1 %", "", "regret@1, %", low="low %", high="high %")
     raw = [kernel for kernels in judged for kernel in kernels]
-    source = "Outcomes of " + ", ".join(f"{m} ({given.span([m])})" for m in machines) + "."
+    source = "Outcomes of " + ", ".join(f"{m} ({given.span(m)})" for m in machines) + "."
     return Study("hardware", finding, rows, plot, raw, source)
 
 

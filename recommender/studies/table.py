@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
@@ -53,11 +53,11 @@ class StudyInput:
     @property
     def source(self) -> str:
         """What outcomes these are, in a sentence."""
-        return f"Outcomes of {self.hardware.id}, {self.span([self.hardware.id])}, pipeline {self.pipeline}."
+        return f"Outcomes of {self.hardware.id}, {self.span(self.hardware.id)}, pipeline {self.pipeline}."
 
-    def span(self, machines: Collection[str]) -> str:
-        """From when to when the outcomes of some machines were measured, by their ids."""
-        times = [m.measured_at for m in self.data.measurements if m.hardware in machines]
+    def span(self, machine: str) -> str:
+        """From when to when the outcomes of a machine were measured, by its id."""
+        times = [m.measured_at for m in self.data.measurements if m.hardware == machine]
         days = (datetime.fromtimestamp(t, timezone.utc).date().isoformat() for t in (min(times), max(times)))
         return " to ".join(sorted(set(days)))
 
