@@ -28,8 +28,13 @@ def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def short_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole models are timed for a moment only, where a test does not ask how fast they are."""
-    monkeypatch.setattr("recommender.delivery._BUDGET_SECONDS", 1.0)
+    """Whole models are timed for a moment, without rests, where a test does not ask how fast they are."""
+    time_models_briefly(monkeypatch)
+
+
+def time_models_briefly(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("recommender.delivery._BUDGET_SECONDS", 0.5)
+    patch.setattr("recommender.harness.latency._SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

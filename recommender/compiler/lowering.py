@@ -15,6 +15,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
+from recommender.compiler.constants import MoveConstants
 from recommender.compiler.sketches import DesignSpace
 from recommender.compiler.workloads import describe_workload, has_schedule
 from recommender.errors import ModelError
@@ -85,6 +86,7 @@ def lower(module: IRModule, target: Target) -> IRModule:
         transform.CanonicalizeBindings(),
         transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
         transform.Normalize(),
+        MoveConstants(),
         transform.FoldConstant(),
         transform.LegalizeOps(_LEGALISE),
         transform.AnnotateTIROpPattern(),

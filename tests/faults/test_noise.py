@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -82,21 +82,24 @@ def test_the_meter_counts_others_and_not_itself() -> None:
 
 
 class Listener(Reporter):
-    """Keeps what was said."""
+    """Keeps what was said, and makes the machine busy before anything is measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, busy: ExitStack) -> None:
         super().__init__(0)
         self.said: list[str] = []
+        self.busy = busy
 
     def say(self, text: str, level: int = 1) -> None:
         self.said.append(text)
+        if text.startswith("measuring "):
+            self.busy.enter_context(busy_machine())
 
 
 @pytest.mark.usefixtures("short_latencies")
 def test_a_run_on_a_busy_machine_says_so(small_path: Path, library: Path, tmp_path: Path) -> None:
-    listener = Listener()
     options = Options(top_k=1, output=tmp_path / "out", store=library)
-    with busy_machine():
+    with ExitStack() as busy:
+        listener = Listener(busy)
         report: Report = recommend(small_path, options, listener)
 
     assert any("cores busy meanwhile" in text for text in listener.said)

@@ -159,13 +159,13 @@ def test_a_compiler_that_is_not_there_is_said_before_any_work(
 
 
 @pytest.mark.tvm
-def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, library: Path) -> None:
-    command = [*RECOMMEND, "resnet18", "--store", str(library), "-o", "out"]
+def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, library: Path, convnet_path: Path) -> None:
+    command = [*RECOMMEND, str(convnet_path), "--top-k", "100", "--store", str(library), "-o", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     kept = 0
     while time.monotonic() < deadline and kept < 3:
-        time.sleep(0.5)
+        time.sleep(0.1)
         with Store(library) as store:
             kept = sum(m.source == "recommend" for m in store.measurements())
     process.send_signal(signal.SIGINT)

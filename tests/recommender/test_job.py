@@ -39,7 +39,7 @@ from recommender.report import Report, report_json
 from recommender.run import Choice, Clock, Options, Ranked, Run, chosen_schedules, fallback_schedules
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.vocabulary import Outcome, Schedule, Sketch, Status
-from tests.conftest import small_convnet
+from tests.conftest import small_convnet, time_models_briefly
 from tests.recommender.harness.test_measurer import aborting
 
 pytestmark = [pytest.mark.tvm, pytest.mark.usefixtures("short_latencies")]
@@ -92,7 +92,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tuned_store: Path) -> WholeR
     options = Options(top_k=2, output=folder / "out", store=store, baselines=("ort",))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECOMMENDER_DATA", str(folder / "data"))
-        patch.setattr("recommender.delivery._BUDGET_SECONDS", 1.0)
+        time_models_briefly(patch)
         report = recommend(model, options, listener)
     return WholeRun(model, folder / "out", store, report, listener)
 
@@ -244,11 +244,11 @@ def test_the_times_that_decide_are_kept_beside_the_first(
 
 
 def test_a_second_run_starts_from_the_winners_of_the_first(
-    convnet_path: Path, library: Path, tmp_path: Path
+    small_path: Path, library: Path, tmp_path: Path
 ) -> None:
     def run(top_k: int) -> Report:
         options = Options(top_k=top_k, output=tmp_path / f"top-{top_k}", store=library)
-        return recommend(convnet_path, options, Reporter(0))
+        return recommend(small_path, options, Reporter(0))
 
     first = run(6)
     known: dict[str, dict[Schedule, float]] = defaultdict(dict)
