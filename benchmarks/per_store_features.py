@@ -33,7 +33,7 @@ def main() -> None:
     replaying = extracting = 0.0
     replayed = 0
     for kernel in model.kernels:
-        candidates = transfer_candidates(kernel.workload, donors)
+        candidates = transfer_candidates(kernel.workload, donors, machine.hardware)
         if not candidates:
             continue
         order = ranker.predict(encode(kernel.workload, candidates, machine.hardware)).argsort()[:wanted]

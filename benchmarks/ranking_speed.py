@@ -28,7 +28,7 @@ def main() -> None:
     total = 0
     for kernel in model.kernels:
         start = time.perf_counter()
-        candidates = transfer_candidates(kernel.workload, donors)
+        candidates = transfer_candidates(kernel.workload, donors, machine.hardware)
         made = time.perf_counter()
         X = encode(kernel.workload, candidates, machine.hardware)
         encoded = time.perf_counter()

@@ -20,7 +20,7 @@ _GROUPS = {
 }
 FEATURE_NAMES: tuple[str, ...] = tuple(f"{group}.{n}" for group, names in _GROUPS.items() for n in names)
 """Names of the columns of `encode`, each behind its group."""
-FEATURES_HASH = digest(["1", *FEATURE_NAMES])
+FEATURES_HASH = digest(["2", *FEATURE_NAMES])
 """Identity of the features: a ranker trained on others is refused. Raise the first item when the
 meaning of a feature changes but not its name."""
 

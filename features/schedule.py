@@ -20,7 +20,6 @@ from recommender.features.nest import (
 from recommender.vocabulary import Access, Candidate, Hardware, Workload
 
 _CACHE_LINE_BYTES = 64
-_VECTOR_REGISTERS = 32
 _MAX_AXES = 7
 _L1_SETS = 64
 """On x86 the sets of the first-level cache hold one page, so that a page's offset names the set."""
@@ -169,7 +168,7 @@ def _registers(
         fused_vector,
         _pieces(vector.astype(np.int64), hardware.simd_lanes),
         accumulators,
-        accumulators / _VECTOR_REGISTERS,
+        accumulators / hardware.vector_registers,
         rows,
         reduction,
         np.log2(body),

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 
-from recommender.repair import POLICIES, divisors, repair
+from recommender.repair import IN_REGISTERS, TILE_POLICIES, divisors, in_registers, repair
 from recommender.vocabulary import (
     Candidate,
     Decision,
@@ -29,7 +29,7 @@ INLINED, AT_ROOT = -1, -2
 """Two answers to a compute location that every workload has; see `SampledLocation`."""
 
 
-def transfer_candidates(workload: Workload, donors: Sequence[Donor]) -> list[Candidate]:
+def transfer_candidates(workload: Workload, donors: Sequence[Donor], hardware: Hardware) -> list[Candidate]:
     """Every distinct schedule that the donors give under some policy, nearest donor first.
 
     A donor needs a sketch of the same structure (the same tiling), not the same kernel class. Two
@@ -44,7 +44,7 @@ def transfer_candidates(workload: Workload, donors: Sequence[Donor]) -> list[Can
         sketch = matching(donor.schedule.sketch)
         if sketch is None:
             continue
-        for policy, decisions in _adapted(donor.schedule, sketch):
+        for policy, decisions in _adapted(donor.schedule, sketch, hardware):
             if (sketch, decisions) not in found:
                 schedule = Schedule(sketch, decisions)
                 found[sketch, decisions] = Candidate(workload, schedule, policy, donor)
@@ -76,12 +76,22 @@ def _matching_sketch(wanted: Sketch, sketches: Sequence[Sketch]) -> Sketch | Non
     return min((s for s in sketches if s.structure == wanted.structure), key=distance, default=None)
 
 
-def _adapted(donor: Schedule, sketch: Sketch) -> Iterator[tuple[str, tuple[Decision, ...]]]:
+def _adapted(
+    donor: Schedule, sketch: Sketch, hardware: Hardware
+) -> Iterator[tuple[str, tuple[Decision, ...]]]:
     """Decisions of a donor for a sketch, under each policy and each choice of open locations."""
-    for policy in POLICIES:
-        tiles = tuple(repair(policy, t, s) for t, s in zip(donor.tiles, sketch.tiles, strict=True))
-        for locations in _locations(donor, sketch):
-            yield policy, _answers(sketch, iter(tiles), _choices(donor, sketch), iter(locations))
+    choices, locations = tuple(_choices(donor, sketch)), _locations(donor, sketch)
+    for policy, tiles in _repaired(donor, sketch, hardware):
+        for places in locations:
+            yield policy, _answers(sketch, iter(tiles), iter(choices), iter(places))
+
+
+def _repaired(donor: Schedule, sketch: Sketch, hardware: Hardware) -> Iterator[tuple[str, tuple[Tile, ...]]]:
+    pairs = list(zip(donor.tiles, sketch.tiles, strict=True))
+    for policy in TILE_POLICIES:
+        yield policy, tuple([repair(policy, tile, sample) for tile, sample in pairs])
+    nearest = tuple([repair("nearest", tile, sample) for tile, sample in pairs])
+    yield IN_REGISTERS, in_registers(nearest, hardware.simd_lanes, hardware.vector_registers)
 
 
 def _answers(

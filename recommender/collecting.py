@@ -71,7 +71,7 @@ def _chosen(
 ) -> list[Candidate]:
     workload, machine = kernel.workload, workspace.machine
     own = fallback_candidates(workload, machine.hardware)
-    nearest = transfer_candidates(workload, donors)
+    nearest = transfer_candidates(workload, donors, machine.hardware)
     rng = np.random.default_rng([workspace.seed, int(workload.key[:8], 16)])  # the same for the same kernel
     return select(_ranked(nearest, ranker, machine), nearest, own, per_kernel, rng)
 

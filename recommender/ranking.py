@@ -52,7 +52,8 @@ def candidate_pool(kernel: Kernel, library: Library, machine: Machine) -> Pool:
     fallbacks = fallback_candidates(workload, machine.hardware)
     known = library.measured.get(workload.key, {})
     best = min((outcome.median_seconds for outcome in known.values() if outcome.ok), default=math.inf)
-    every = _distinct(transfer_candidates(workload, library.donors) + fallbacks)
+    transfers = transfer_candidates(workload, library.donors, machine.hardware)
+    every = _distinct(transfers + fallbacks)
     lost = {schedule for schedule, outcome in known.items() if _has_lost(outcome, best)}
     candidates = [c for c in every if c.schedule not in lost] or fallbacks[:1]
     is_best = np.array([best < math.inf and _seconds(known.get(c.schedule)) == best for c in candidates])

@@ -3,12 +3,16 @@
 TVM's own replay lets the first factor that does not divide swallow its whole loop: `[1, 2, 1, 8]` on
 14 becomes `[1, 1, 1, 14]`. So decisions are repaired before they are replayed. Every policy returns
 factors whose product is the extent and whose innermost factor keeps its bound.
+
+Four policies answer each tile by itself. The fifth looks at all tiles of a schedule together, and at the
+vector registers of the hardware: donors that were tuned on a machine with more of them spill on others.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from recommender.vocabulary import SampledTile, Tile
@@ -55,18 +59,65 @@ def outermost_kept(tile: Tile, sample: SampledTile) -> Tile:
     return (outer, *nearest(tile[1:], inner))
 
 
-POLICIES: Mapping[str, Callable[[Tile, SampledTile], Tile]] = {
+TILE_POLICIES: Mapping[str, Callable[[Tile, SampledTile], Tile]] = {
     "nearest": nearest,
     "at-most": at_most,
     "scaled": scaled,
     "outermost-kept": outermost_kept,
 }
+IN_REGISTERS = "in-registers"
+POLICIES = (*TILE_POLICIES, IN_REGISTERS)
+"""Names of all policies. The last is that of `in_registers` after `nearest`."""
 
 
 @lru_cache(maxsize=1 << 18)
 def repair(policy: str, tile: Tile, sample: SampledTile) -> Tile:
-    """A donor's tile under a policy of that name; remembered, as donors share most of their tiles."""
-    return POLICIES[policy](tile, sample)
+    """A donor's tile under a tile policy of that name; remembered, as donors share most of their tiles."""
+    return TILE_POLICIES[policy](tile, sample)
+
+
+def in_registers(tiles: Sequence[Tile], lanes: int, registers: int) -> tuple[Tile, ...]:
+    """Repaired tiles with a register tile that fits; what is taken from it goes to the next level.
+
+    The register tile is the innermost part of the spatial tiles, those of four parts, whose last one runs
+    through vectors. It needs a register for each of its vectors of results, one for each vector of the
+    second operand and one for a broadcast element of the first (Goto and van de Geijn 2008, section 6.1).
+
+    Args:
+        tiles: of all axes, spatial ones before reductions, as `nearest` leaves them.
+        lanes: numbers that a vector register holds.
+        registers: vector registers of the hardware.
+    """
+    spatial = [place for place, tile in enumerate(tiles) if len(tile) == _SPATIAL_PARTS]
+    inner = _fitting(tuple(tiles[place][-1] for place in spatial), lanes, registers)
+    fitted = list(tiles)
+    for place, factor in zip(spatial, inner, strict=True):
+        *outer, middle, innermost = tiles[place]
+        fitted[place] = (*outer, middle * (innermost // factor), factor)
+    return tuple(fitted)
+
+
+_SPATIAL_PARTS = 4
+
+
+@lru_cache(maxsize=1 << 16)
+def _fitting(inner: tuple[int, ...], lanes: int, registers: int) -> tuple[int, ...]:
+    """Divisors of the factors of a register tile that fit, with the most arithmetic for each load."""
+
+    def shape(factors: tuple[int, ...]) -> tuple[int, int]:
+        return math.prod(factors[:-1]), math.ceil(factors[-1] / lanes)
+
+    def fits(factors: tuple[int, ...]) -> bool:
+        rows, vectors = shape(factors)
+        return rows * vectors + vectors + 1 <= registers
+
+    def preference(factors: tuple[int, ...]) -> tuple[float, int, tuple[int, ...]]:
+        rows, vectors = shape(factors)
+        return rows * factors[-1] / (rows + vectors), math.prod(factors), factors
+
+    if not inner or fits(inner):
+        return inner
+    return max(filter(fits, itertools.product(*map(divisors, inner))), key=preference)
 
 
 def _fits(sample: SampledTile) -> bool:

@@ -84,6 +84,11 @@ class Hardware:
         return self.simd_bytes // 4
 
     @property
+    def vector_registers(self) -> int:
+        """How many vector registers an instruction can name: 16 on x86 before AVX-512."""
+        return 32 if self.family == "arm" or "avx512f" in self.features else 16
+
+    @property
     def family(self) -> str:
         """Machines of one family can use each other's schedules, if not each other's times."""
         return "arm" if {"neon", "sve"} & set(self.features) else "x86"

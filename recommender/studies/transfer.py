@@ -14,20 +14,21 @@ from recommender.candidates import transfer_candidates
 from recommender.errors import DataError
 from recommender.models.metrics import bootstrap_interval
 from recommender.studies.table import Plot, Study, StudyInput, said
-from recommender.vocabulary import Donor, Json, Schedule, Workload
+from recommender.vocabulary import Donor, Hardware, Json, Schedule, Workload
 
 _OWN = "own or other class"
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """A kernel of a model, how often it is called, what was measured of it, and donors of other models."""
+    """A kernel of a model, how often it is called, what was measured of it where, and donors of other models."""
 
     model: str
     workload: Workload
     calls: int
     seconds: Mapping[Schedule, float]
     donors: Sequence[Donor]
+    hardware: Hardware
 
     @property
     def best_seconds(self) -> float:
@@ -36,7 +37,7 @@ class Receiver:
 
     def best_from(self, donors: Iterable[Donor]) -> float:
         """Seconds of the fastest measured candidate that these donors give; infinite without one."""
-        given = transfer_candidates(self.workload, list(donors))
+        given = transfer_candidates(self.workload, list(donors), self.hardware)
         return min((self.seconds[c.schedule] for c in given if c.schedule in self.seconds), default=math.inf)
 
 
@@ -103,7 +104,10 @@ def receivers_by_model(given: StudyInput) -> Iterator[list[Receiver]]:
         others = library.donors(given.hardware, given.pipeline, [fold.model])
         keys = [fold.test.workloads[g] for g in np.unique(fold.test.groups)]
         workloads = given.data.workloads
-        yield [Receiver(fold.model, workloads[key], fold.calls[key], measured[key], others) for key in keys]
+        yield [
+            Receiver(fold.model, workloads[key], fold.calls[key], measured[key], others, given.hardware)
+            for key in keys
+        ]
 
 
 def _gifts(kernels: Sequence[Receiver]) -> list[_Gift]:

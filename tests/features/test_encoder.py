@@ -32,7 +32,7 @@ def test_names_are_unique_and_grouped() -> None:
 @settings(max_examples=30, deadline=None)
 def test_one_finite_row_for_each_candidate(m: int, n: int, k: int) -> None:
     workload = matmul(m, n, k)
-    own, transfers = fallback_candidates(workload, HARDWARE), transfer_candidates(workload, [DONOR])
+    own, transfers = fallback_candidates(workload, HARDWARE), transfer_candidates(workload, [DONOR], HARDWARE)
 
     X = encode(workload, own + transfers, HARDWARE)
 
@@ -131,7 +131,7 @@ def test_encoding_is_fast() -> None:
     import time
 
     workload = matmul(60, 84, 90)
-    candidates = transfer_candidates(workload, [DONOR]) * 400
+    candidates = transfer_candidates(workload, [DONOR], HARDWARE) * 400
 
     start = time.perf_counter()
     encode(workload, candidates, HARDWARE)

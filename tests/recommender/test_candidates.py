@@ -63,7 +63,7 @@ sizes = st.integers(1, 300)
 def test_every_candidate_is_a_legal_schedule_and_occurs_once(m: int, n: int, k: int, padded: bool) -> None:
     workload = matmul(m, n, k, padded=padded)
 
-    candidates = transfer_candidates(workload, [DONOR]) + fallback_candidates(workload, HARDWARE)
+    candidates = transfer_candidates(workload, [DONOR], HARDWARE) + fallback_candidates(workload, HARDWARE)
 
     for candidate in candidates:  # Schedule itself refuses what does not fit its sketch
         assert candidate.schedule.sketch in workload.sketches
@@ -72,7 +72,7 @@ def test_every_candidate_is_a_legal_schedule_and_occurs_once(m: int, n: int, k: 
 
 
 def test_the_same_shape_takes_over_the_donor_as_it_is() -> None:
-    candidates = transfer_candidates(matmul(64, 64, 32), [DONOR])
+    candidates = transfer_candidates(matmul(64, 64, 32), [DONOR], HARDWARE)
 
     assert [c.schedule for c in candidates] == [DONOR.schedule]
 
@@ -81,7 +81,7 @@ def test_a_donor_of_another_epilogue_gives_the_nearest_level() -> None:
     workload = matmul(64, 64, 32)
     workload = replace(workload, sketches=workload.sketches[:2])
 
-    (candidate,) = transfer_candidates(workload, [DONOR])
+    (candidate,) = transfer_candidates(workload, [DONOR], HARDWARE)
 
     assert candidate.schedule.sketch.epilogue_level == 1
 
@@ -89,11 +89,11 @@ def test_a_donor_of_another_epilogue_gives_the_nearest_level() -> None:
 def test_a_donor_of_another_structure_gives_nothing() -> None:
     plain = replace(matmul(8, 8, 8), sketches=(Sketch((SampledChoice((0, 16)),)),))
 
-    assert transfer_candidates(plain, [DONOR]) == []
+    assert transfer_candidates(plain, [DONOR], HARDWARE) == []
 
 
 def test_a_location_that_the_donor_lacks_is_tried_both_ways() -> None:
-    candidates = transfer_candidates(matmul(64, 64, 32, padded=True), [DONOR])
+    candidates = transfer_candidates(matmul(64, 64, 32, padded=True), [DONOR], HARDWARE)
 
     assert {c.schedule.decisions[-1] for c in candidates} == {-1, -2}
 
@@ -101,7 +101,7 @@ def test_a_location_that_the_donor_lacks_is_tried_both_ways() -> None:
 def test_two_donors_that_are_repaired_to_one_schedule_count_once_for_the_nearer() -> None:
     far = donor_of(matmul(128, 64, 32, key="far"), 2, (8, 1, 4, 4), (2, 1, 2, 16), (8, 4), 2)
 
-    candidates = transfer_candidates(matmul(64, 64, 32), [far, DONOR])
+    candidates = transfer_candidates(matmul(64, 64, 32), [far, DONOR], HARDWARE)
 
     kept = [c for c in candidates if c.schedule == DONOR.schedule]
     assert [c.donor for c in kept] == [DONOR]
@@ -120,3 +120,16 @@ def test_shape_distance_is_a_metric_on_extents() -> None:
     assert shape_distance(a, b) == shape_distance(b, a) == pytest.approx(1.0)
     assert shape_distance(a, c) <= shape_distance(a, b) + shape_distance(b, c)
     assert shape_distance(a, replace(a, spatial_extents=(8,))) == math.inf
+
+
+def test_a_donor_of_wider_vectors_also_gives_a_candidate_whose_register_tile_fits_here() -> None:
+    narrow = replace(HARDWARE, simd_bytes=32, features=("avx2", "fma"))
+    wide = replace(HARDWARE, features=("avx512f",))
+    donor = donor_of(matmul(64, 64, 32), 2, (4, 1, 2, 8), (2, 1, 1, 32), (8, 4), 2)
+
+    there = transfer_candidates(matmul(64, 64, 32), [donor], wide)
+    here = transfer_candidates(matmul(64, 64, 32), [donor], narrow)
+
+    assert "in-registers" not in {c.policy for c in there}  # it fits, and nothing is made twice
+    (fitted,) = [c for c in here if c.policy == "in-registers"]
+    assert fitted.schedule.tiles == ((4, 1, 4, 4), (2, 1, 2, 16), (8, 4))

@@ -25,7 +25,10 @@ def donors(n: int) -> list[Donor]:
 @given(n=st.integers(0, 12), per_kernel=st.integers(1, 60))
 def test_a_selection_is_distinct_and_starts_with_the_fallback(n: int, per_kernel: int) -> None:
     workload = matmul(96, 120, 36)
-    transfers, own = transfer_candidates(workload, donors(n)), fallback_candidates(workload, HARDWARE)
+    transfers, own = (
+        transfer_candidates(workload, donors(n), HARDWARE),
+        fallback_candidates(workload, HARDWARE),
+    )
 
     ranked = transfers[::-1]
     chosen = select(ranked, transfers, own, per_kernel, np.random.default_rng(1))
@@ -40,7 +43,7 @@ def test_a_selection_is_distinct_and_starts_with_the_fallback(n: int, per_kernel
 
 def test_few_candidates_are_all_measured() -> None:
     workload = matmul(96, 120, 36)
-    transfers = transfer_candidates(workload, donors(1))
+    transfers = transfer_candidates(workload, donors(1), HARDWARE)
 
     own = fallback_candidates(workload, HARDWARE)
     chosen = select(transfers, transfers, own, 60, np.random.default_rng(1))

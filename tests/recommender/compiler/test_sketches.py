@@ -57,7 +57,7 @@ def test_every_transfer_replays(models: list[PreparedModel], machine: Machine, d
     donor = Donor(schedule, donor_kernel.workload, 1e-3, frozenset({"other"}))
     kernel = data.draw(st.sampled_from(target.kernels))
 
-    for candidate in transfer_candidates(kernel.workload, [donor])[:3]:
+    for candidate in transfer_candidates(kernel.workload, [donor], machine.hardware)[:3]:
         space = target.spaces[kernel.workload.key]
         assert_taken(candidate.schedule, space.schedule_of(space.replay(candidate.schedule).trace))
 
