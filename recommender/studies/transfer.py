@@ -21,7 +21,7 @@ _OWN = "own or other class"
 
 @dataclass(frozen=True)
 class Receiver:
-    """A kernel of a model, how often it is called, what was measured of it where, and donors of other models."""
+    """A kernel of a model, its calls, what was measured of it on a hardware, and donors of other models."""
 
     model: str
     workload: Workload
