@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tvm
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule as TirSchedule
 from tvm.script import tirx as T
 
-from recommender.harness.bench import Bench
+from recommender.candidates import fallback_candidates
+from recommender.harness.bench import Bench, Built
 from recommender.harness.guarded import Guarded
 from recommender.harness.weights import COLD_WEIGHT_BYTES, PassingWeights
-from recommender.session import Machine
+from recommender.session import Machine, prepare_named
 from recommender.vocabulary import Outcome, Status
+from tests.conftest import small_convnet
 
 pytestmark = pytest.mark.tvm
 
@@ -170,3 +175,27 @@ def test_without_weights_or_with_huge_ones_a_kernel_keeps_its_arguments(machine:
 
     assert PassingWeights().arguments(activations, ()) == [activations]
     assert PassingWeights().arguments(huge, (0,)) == [huge]
+
+
+def test_gaps_in_packed_weights_are_no_sign_of_a_kernel_that_writes_to_them(
+    tmp_path: Path, machine: Machine, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "wide.onnx"
+    onnx.save(small_convnet(channels=96), path)  # a bias in vectors of 64 takes two of them
+    model = prepare_named(str(path), machine)
+    monkeypatch.setattr(
+        tvm.runtime, "empty", lambda shape, dtype: tvm.runtime.tensor(np.full(shape, np.nan, dtype))
+    )
+    with_gaps = 0
+    for kernel in model.kernels:
+        task = model.task(kernel)
+        bench.load(task.key, task.module_json)
+        for candidate in fallback_candidates(kernel.workload, machine.hardware)[::5]:
+            (built,) = bench.compile_all(task.key, [bench.space(task.key).replay(candidate.schedule)], 1)
+            assert isinstance(built, Built)
+            shapes = [kernel.workload.argument_shapes[i] for i in built.packed.positions]
+            with_gaps += any(
+                math.prod(to) > math.prod(of) for to, of in zip(built.packed.shapes, shapes, strict=True)
+            )
+            assert isinstance(bench.admit(built), int)
+    assert with_gaps
