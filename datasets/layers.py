@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -45,6 +45,9 @@ class Data:
     searches: tuple[Search, ...] = ()
     whole_lineage: Lineage | None = None
     """Made when everything was read; parts of the data keep it. See `Lineage`."""
+    _libraries: dict[tuple[str, str, frozenset[str]], list[Donor]] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -73,20 +76,26 @@ class Data:
         """
         found: dict[str, list[Donor]] = {}
         for other in self.relatives(hardware):
-            library = build_library(
-                self.measurements,
-                self.workloads,
-                self.lineage,
-                hardware=other.id,
-                pipeline=pipeline,
-                exclude_models=exclude_models,
-            )
             covered = {key for key, donors in found.items() if len(donors) >= PER_WORKLOAD}
-            for donor in library:
+            for donor in self._library(other.id, pipeline, frozenset(exclude_models)):
                 own = found.setdefault(donor.workload.key, [])
                 if donor.workload.key not in covered and donor.schedule not in [d.schedule for d in own]:
                     own.append(donor)
         return [donor for key in sorted(found) for donor in found[key]]
+
+    def _library(self, hardware: str, pipeline: str, exclude_models: frozenset[str]) -> list[Donor]:
+        """What one machine's own measurements give. It is kept: its relatives start from the same."""
+        key = (hardware, pipeline, exclude_models)
+        if key not in self._libraries:
+            self._libraries[key] = build_library(
+                self.measurements,
+                self.workloads,
+                self.lineage,
+                hardware=hardware,
+                pipeline=pipeline,
+                exclude_models=exclude_models,
+            )
+        return self._libraries[key]
 
     def past_donors(
         self,
@@ -104,19 +113,17 @@ class Data:
         for donor in self.donors(hardware, pipeline, exclude_models):
             kept[donor.workload.key].append(donor.median_seconds)
         named = {m.donor for m in candidates}
-        sources = [
-            m
-            for m in self.measurements
-            if m.donor_id in named and m.outcome.ok and m.workload in self.workloads
-            if self.lineage.allowed(m, exclude_models)
-        ]
+        sources: dict[Setting, list[Measurement]] = defaultdict(list)
+        for m in self.measurements:
+            is_named = m.donor_id in named and m.outcome.ok and m.workload in self.workloads
+            if is_named and self.lineage.allowed(m, exclude_models):
+                sources[m.setting].append(m)
         found: dict[str, Donor] = {}
         for other in reversed(self.relatives(hardware)):  # the nearest last: it has the last word
-            for m in sources:
-                if m.setting == (other.id, pipeline):
-                    seconds, workload = m.outcome.median_seconds, self.workloads[m.workload]
-                    rank = sum(faster < seconds for faster in kept[m.workload])
-                    found[m.donor_id] = Donor(m.schedule, workload, seconds, self.lineage.models(m), rank)
+            for m in sources[other.id, pipeline]:
+                seconds, workload = m.outcome.median_seconds, self.workloads[m.workload]
+                rank = sum(faster < seconds for faster in kept[m.workload])
+                found[m.donor_id] = Donor(m.schedule, workload, seconds, self.lineage.models(m), rank)
         return found
 
     def of_models(self, models: Collection[str]) -> Data:

@@ -34,7 +34,7 @@ def short_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def time_models_briefly(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("recommender.delivery._BUDGET_SECONDS", 0.5)
-    patch.setattr("recommender.harness.latency._SETTLE_SECONDS", 0.0)
+    patch.setattr("recommender.harness.latency._REST_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

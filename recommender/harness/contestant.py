@@ -50,6 +50,24 @@ def time_runs(run: Run, count: int) -> list[float]:
     return [_seconds(run) for _ in range(count)]
 
 
+def come_to_rest(within_seconds: float) -> None:
+    """Wait until no thread of this process works any more, but no longer than that.
+
+    TVM's idle threads spin through a number of steps, which takes 0.2 s on one machine and twice that on
+    another; they are at rest when the process's own clock stands still.
+    """
+    deadline = time.perf_counter() + within_seconds
+    while time.perf_counter() < deadline:
+        start, worked = time.perf_counter(), time.process_time()
+        time.sleep(_REST_STEP_SECONDS)
+        if time.process_time() - worked < _REST_SHARE * (time.perf_counter() - start):
+            return
+
+
+_REST_STEP_SECONDS = 0.05
+_REST_SHARE = 0.1
+
+
 def _seconds(run: Run) -> float:
     start = time.perf_counter()
     run()

@@ -1,13 +1,12 @@
 """Times whole models against each other in turns, and compares what they compute.
 
-Each model lives in a process of its own, and rests before the next one's turn: while TVM's idle threads
-still spin, ONNX Runtime takes 15 ms for mobilenet_v2 instead of 4.1 (docs/decisions.md).
+Each model lives in a process of its own, which comes to rest before the next one's turn: while TVM's idle
+threads still spin, ONNX Runtime takes 15 ms for mobilenet_v2 instead of 4.1 (docs/decisions.md).
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,8 +24,9 @@ _OPEN_SECONDS = 300.0
 _RUN_SECONDS = 600.0
 _TURN_SECONDS = 0.12
 """Short turns and many: on a shared machine the speed changes several times a second."""
-_SETTLE_SECONDS = 0.25
-"""TVM's idle threads spin for 0.15 s after a run: the next turn must not begin before they sleep."""
+_REST_SECONDS = 5.0
+"""TVM's idle threads spin on after a run: the next turn waits at most so long until they sleep."""
+_USUAL_REST_SECONDS = 0.25
 _LEAST_ROUNDS = 3
 _SLOW_SECONDS = 2.0
 REFERENCE = "ort"
@@ -168,6 +168,8 @@ def _take_turns(
 
     A model that takes seconds is run twice and takes no turns: the budget is for those that are close.
     """
+    for client in clients.values():
+        _rest(client)  # from the runs that its outputs came from
     seconds = {name: _time(client, 1) for name, client in clients.items()}
     first = {name: times[0] for name, times in seconds.items() if times[0] < _SLOW_SECONDS}
     for name in clients.keys() - first.keys():
@@ -175,7 +177,7 @@ def _take_turns(
     counts = {name: max(1, min(60, round(_TURN_SECONDS / max(s, 1e-6)))) for name, s in first.items()}
     if not first:
         return seconds
-    round_seconds = sum((counts[name] + 1) * first[name] + _SETTLE_SECONDS for name in first)
+    round_seconds = sum((counts[name] + 1) * first[name] + _USUAL_REST_SECONDS for name in first)
     turns: list[list[float]] = []
     while len(turns) < max(_LEAST_ROUNDS, int(budget_seconds / round_seconds)):
         if until_clear and is_clear(turns):
@@ -203,5 +205,11 @@ def is_clear(turns: Sequence[Sequence[float]]) -> bool:
 
 
 def _time(client: WorkerClient, count: int) -> list[float]:
-    time.sleep(_SETTLE_SECONDS)
-    return client.call("time_model", count, timeout_seconds=_RUN_SECONDS)  # type: ignore[no-any-return]
+    """Seconds of so many runs, after which nothing of theirs goes on."""
+    seconds: list[float] = client.call("time_model", count, timeout_seconds=_RUN_SECONDS)
+    _rest(client)
+    return seconds
+
+
+def _rest(client: WorkerClient) -> None:
+    client.call("come_to_rest", _REST_SECONDS, timeout_seconds=2 * _REST_SECONDS + 1)

@@ -11,7 +11,7 @@ from typing import Any
 from tvm.s_tir import Schedule as TirSchedule
 
 from recommender.harness.bench import Bench, Built
-from recommender.harness.contestant import Array, Run, open_library, open_onnx, time_runs
+from recommender.harness.contestant import Array, Run, come_to_rest, open_library, open_onnx, time_runs
 from recommender.harness.load import LoadMeter
 from recommender.harness.search import search, silence
 from recommender.harness.timing import TimingRule
@@ -129,6 +129,10 @@ class Services:
         """See `contestant.time_runs`."""
         assert self._model is not None, "no model was opened"
         return time_runs(self._model, count)
+
+    def come_to_rest(self, within_seconds: float) -> None:
+        """See `contestant.come_to_rest`."""
+        come_to_rest(within_seconds)
 
     def _report(self, *event: Any) -> None:
         self._connection.send(("event", event))

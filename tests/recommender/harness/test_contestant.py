@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 
-from recommender.harness.contestant import open_onnx
+from recommender.harness.contestant import come_to_rest, open_onnx
 
 
 def test_onnx_runtime_has_as_many_threads_as_it_is_given(small_path: Path) -> None:
@@ -18,4 +20,35 @@ def test_onnx_runtime_has_as_many_threads_as_it_is_given(small_path: Path) -> No
         run()
         return len(list(Path("/proc/self/task").iterdir())) - before
 
+    started(1)  # the import of ONNX Runtime may start one of its own
     assert [started(1), started(3)] == [0, 2]  # one of them is the caller's own
+
+
+def work_until(is_over: threading.Event) -> threading.Thread:
+    def work() -> None:
+        while not is_over.is_set():
+            pass
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_rest_is_when_no_thread_works_any_more() -> None:
+    is_over = threading.Event()
+    thread = work_until(is_over)
+    threading.Timer(0.4, is_over.set).start()
+    come_to_rest(20.0)
+    assert is_over.is_set()
+    thread.join()
+
+
+def test_a_process_that_never_rests_is_not_waited_for_without_end() -> None:
+    is_over = threading.Event()
+    thread = work_until(is_over)
+    start = time.monotonic()
+    come_to_rest(0.3)
+    took = time.monotonic() - start
+    is_over.set()
+    thread.join()
+    assert 0.3 <= took < 3
