@@ -34,10 +34,10 @@ class BoostedRanker(Learner):
     def __init__(
         self,
         objective: Objective = "relative-speed",
-        rounds: int = 60,
+        rounds: int = 40,
         depth: int = 9,
-        learning_rate: float = 0.2,
-        trees_per_round: int = 16,
+        learning_rate: float = 0.25,
+        trees_per_round: int = 8,
         bins: int = 64,
         seed: int = 0,
         threads: int | None = None,

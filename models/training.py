@@ -79,11 +79,13 @@ class TrainingSet:
 
         Those of a search are many and alike; transfers stay.
         """
+        own = np.flatnonzero(~self.is_transfer)
+        own = own[np.lexsort((self.seconds[own], self.groups[own]))]
+        _, starts, counts = np.unique(self.groups[own], return_index=True, return_counts=True)
+        shares = np.linspace(0, 1, most)
+        places = np.rint(shares * (np.maximum(counts, most) - 1)[:, None]).astype(np.int64)
         kept = self.is_transfer.copy()
-        for group in np.unique(self.groups):
-            own = np.flatnonzero((self.groups == group) & ~self.is_transfer)
-            by_time = own[np.argsort(self.seconds[own], kind="stable")]
-            kept[by_time[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)]] = True
+        kept[own[(starts[:, None] + places)[places < counts[:, None]]]] = True
         return self.only(kept)
 
     def without(self, workloads: Collection[str]) -> TrainingSet:
