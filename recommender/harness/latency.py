@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from recommender.harness.client import CallFailed, WorkerClient, WorkerFailure
-from recommender.harness.contestant import Array
+from recommender.harness.contestant import LONG_SECONDS, Array
 from recommender.harness.outputs import TOLERANCE, allowed_difference, difference
 from recommender.vocabulary import ModelInput
 
@@ -177,7 +177,8 @@ def _take_turns(
     counts = {name: max(1, min(60, round(_TURN_SECONDS / max(s, 1e-6)))) for name, s in first.items()}
     if not first:
         return seconds
-    round_seconds = sum((counts[name] + 1) * first[name] + _USUAL_REST_SECONDS for name in first)
+    runs = {name: counts[name] + (s <= LONG_SECONDS) for name, s in first.items()}
+    round_seconds = sum(runs[name] * s + _USUAL_REST_SECONDS for name, s in first.items())
     turns: list[list[float]] = []
     while len(turns) < max(_LEAST_ROUNDS, int(budget_seconds / round_seconds)):
         if until_clear and is_clear(turns):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.harness.contestant import come_to_rest, open_onnx
+from recommender.harness.contestant import LONG_SECONDS, Array, Run, come_to_rest, open_onnx, time_runs
 
 
 def test_onnx_runtime_has_as_many_threads_as_it_is_given(small_path: Path) -> None:
@@ -52,3 +52,23 @@ def test_a_process_that_never_rests_is_not_waited_for_without_end() -> None:
     is_over.set()
     thread.join()
     assert 0.3 <= took < 3
+
+
+def counted(seconds: list[float]) -> Run:
+    """A model whose runs take so long, one after the other."""
+    waits = iter(seconds)
+
+    def run() -> list[Array]:
+        time.sleep(next(waits))
+        return []
+
+    return run
+
+
+def test_a_first_run_counts_only_if_it_is_long() -> None:
+    short = time_runs(counted([0.03, 0, 0]), 2)
+    assert len(short) == 2
+    assert max(short) < 0.03
+
+    (long,) = time_runs(counted([1.5 * LONG_SECONDS]), 1)
+    assert long >= 1.5 * LONG_SECONDS
