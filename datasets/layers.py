@@ -48,6 +48,7 @@ class Data:
     _libraries: dict[tuple[str, str, frozenset[str]], list[Donor]] = field(
         init=False, default_factory=dict, compare=False, repr=False
     )
+    """What `_library` has built; a part of the data begins anew."""
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -84,7 +85,7 @@ class Data:
         return [donor for key in sorted(found) for donor in found[key]]
 
     def _library(self, hardware: str, pipeline: str, exclude_models: frozenset[str]) -> list[Donor]:
-        """What one machine's own measurements give. It is kept: its relatives start from the same."""
+        """The library of what one machine measured. It is kept: that of every related machine contains it."""
         key = (hardware, pipeline, exclude_models)
         if key not in self._libraries:
             self._libraries[key] = build_library(

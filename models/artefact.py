@@ -24,7 +24,7 @@ class RankerCard:
 
     `models` are those that its outcomes owe something to, `hardware` is the id of the machine that it is for,
     and `seed` what its trees were drawn with; None, in older pages, is unknown. `measured_until` is when the
-    newest outcome was measured, in seconds since 1970; 0 in older pages.
+    newest outcome was measured, in seconds since 1970; 0 in older pages. `settings` are those of the trees.
     """
 
     features_hash: str
@@ -32,6 +32,7 @@ class RankerCard:
     rows: int
     workloads: int
     objective: str
+    settings: dict[str, Json] = field(default_factory=dict)
     hardware: str | None = None
     seed: int | None = None
     exclude_models: tuple[str, ...] = ()

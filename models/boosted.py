@@ -85,6 +85,12 @@ class BoostedRanker(Learner):
         return self
 
     @property
+    def trees(self) -> dict[str, Any]:
+        """The settings that say how many trees there are, and how they grow."""
+        settings: dict[str, Any] = self.get_params()
+        return {name: settings[name] for name in sorted(settings.keys() - {"objective", "seed", "threads"})}
+
+    @property
     def _is_regression(self) -> bool:
         return self.objective in ("relative-speed", "log-time")
 

@@ -80,12 +80,12 @@ class TrainingSet:
         Those of a search are many and alike; transfers stay.
         """
         own = np.flatnonzero(~self.is_transfer)
-        own = own[np.lexsort((self.seconds[own], self.groups[own]))]
+        own = own[np.lexsort((self.seconds[own], self.groups[own]))]  # by workload, the fastest first
         _, starts, counts = np.unique(self.groups[own], return_index=True, return_counts=True)
-        shares = np.linspace(0, 1, most)
-        places = np.rint(shares * (np.maximum(counts, most) - 1)[:, None]).astype(np.int64)
+        # Even steps from the first to the last; a workload with fewer has places beyond its end.
+        wanted = np.rint(np.linspace(0, 1, most) * (np.maximum(counts, most) - 1)[:, None]).astype(np.int64)
         kept = self.is_transfer.copy()
-        kept[own[(starts[:, None] + places)[places < counts[:, None]]]] = True
+        kept[own[(starts[:, None] + wanted)[wanted < counts[:, None]]]] = True
         return self.only(kept)
 
     def without(self, workloads: Collection[str]) -> TrainingSet:
@@ -247,6 +247,7 @@ def describe_ranker(
         rows=len(rows.y),
         workloads=len(set(rows.workloads)),
         objective=objective,
+        settings=BoostedRanker().trees,
         hardware=hardware,
         seed=seed,
         exclude_models=tuple(sorted(exclude_models)),

@@ -27,7 +27,9 @@ StudiedStore = Annotated[
 TargetOption = Annotated[
     str, typer.Option("--target", help="host, JSON, @file.json, a TVM tag or 'llvm -mcpu=...'")
 ]
-Threads = Annotated[int | None, typer.Option("--threads", help="threads to run with [default: all cores]")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="threads to run with [default: all usable cores]")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="random seed")]
 Exclude = Annotated[
     list[str] | None,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.generic]
 Run: TypeAlias = Callable[[], list[Array]]
 LONG_SECONDS = 0.1
+"""A single run that takes so long has none before it: twice as many turns are worth more."""
 
 
 def open_library(path: str, inputs: Mapping[str, Array]) -> Run:
@@ -44,21 +45,18 @@ def open_onnx(path: str, inputs: Mapping[str, Array], threads: int, optimised: b
 
 
 def time_runs(run: Run, count: int) -> list[float]:
-    """Seconds of each of `count` runs. One more comes first that does not count, unless it is long.
-
-    What other models left in the caches costs a run milliseconds: one of a tenth of a second is not changed.
-    """
+    """Seconds of each of `count` runs. One more comes first and does not count, but for a single long one."""
     first = _seconds(run)
-    if first > LONG_SECONDS:
-        return [first] + [_seconds(run) for _ in range(count - 1)]
+    if first > LONG_SECONDS and count == 1:
+        return [first]
     return [_seconds(run) for _ in range(count)]
 
 
 def come_to_rest(within_seconds: float) -> None:
     """Wait until no thread of this process works any more, but no longer than that.
 
-    TVM's idle threads spin through a number of steps, which takes 0.2 s on one machine and twice that on
-    another; they are at rest when the process's own clock stands still.
+    TVM's idle threads spin through a number of steps, which takes 0.2 s on one machine and longer on
+    slower ones (docs/decisions.md); they are at rest when the process's own clock stands still.
     """
     deadline = time.perf_counter() + within_seconds
     while time.perf_counter() < deadline:

@@ -7,6 +7,7 @@ threads still spin, ONNX Runtime takes 15 ms for mobilenet_v2 instead of 4.1 (do
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from statistics import median
 import numpy as np
 
 from recommender.harness.client import CallFailed, WorkerClient, WorkerFailure
-from recommender.harness.contestant import LONG_SECONDS, Array
+from recommender.harness.contestant import Array
 from recommender.harness.outputs import TOLERANCE, allowed_difference, difference
 from recommender.vocabulary import ModelInput
 
@@ -26,7 +27,6 @@ _TURN_SECONDS = 0.12
 """Short turns and many: on a shared machine the speed changes several times a second."""
 _REST_SECONDS = 5.0
 """TVM's idle threads spin on after a run: the next turn waits at most so long until they sleep."""
-_USUAL_REST_SECONDS = 0.25
 _LEAST_ROUNDS = 3
 _SLOW_SECONDS = 2.0
 REFERENCE = "ort"
@@ -177,10 +177,9 @@ def _take_turns(
     counts = {name: max(1, min(60, round(_TURN_SECONDS / max(s, 1e-6)))) for name, s in first.items()}
     if not first:
         return seconds
-    runs = {name: counts[name] + (s <= LONG_SECONDS) for name, s in first.items()}
-    round_seconds = sum(runs[name] * s + _USUAL_REST_SECONDS for name, s in first.items())
     turns: list[list[float]] = []
-    while len(turns) < max(_LEAST_ROUNDS, int(budget_seconds / round_seconds)):
+    deadline = time.monotonic() + budget_seconds
+    while len(turns) < _LEAST_ROUNDS or time.monotonic() < deadline:
         if until_clear and is_clear(turns):
             break
         times = {name: _time(clients[name], counts[name]) for name in first}
@@ -213,4 +212,4 @@ def _time(client: WorkerClient, count: int) -> list[float]:
 
 
 def _rest(client: WorkerClient) -> None:
-    client.call("come_to_rest", _REST_SECONDS, timeout_seconds=2 * _REST_SECONDS + 1)
+    client.call("come_to_rest", _REST_SECONDS, timeout_seconds=_RUN_SECONDS)

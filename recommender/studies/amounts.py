@@ -37,10 +37,14 @@ def study_data(given: StudyInput) -> Study:
     shares = [row for row in rows if row["curve"] == "share of outcomes"]
     half, full = (next(r for r in shares if r["amount"] == share) for share in (0.5, 1.0))
     helps = full["high %"] < half["low %"]
+    verdict = (
+        "more data still helps"
+        if helps
+        else "the intervals overlap, so that this does not show whether more data helps"
+    )
     finding = (
         f"With half of the outcomes regret@1 is {said(half, 'regret@1 %')}, with all of them "
-        f"{said(full, 'regret@1 %')}: "
-        f"{'more data still helps' if helps else 'what more data would bring is within the interval'}."
+        f"{said(full, 'regret@1 %')}: {verdict}."
     )
     plot = Plot("lines", "amount", "regret@1 %", "", "regret@1, % of time", series="curve", panel="curve")
     return Study("data", finding, rows, plot, [vars(score) for score in scores])

@@ -26,7 +26,7 @@ SUBJECTS: Mapping[str, Callable[[StudyInput], Study]] = {
 
 
 def named_subjects(names: Sequence[str]) -> list[str]:
-    """Subjects in the order named, each once; `all` is all but hardware, which needs two machines.
+    """Subjects in the order named, each once; `all` is all but hardware, which is about several machines.
 
     Raises:
         UsageError: there is no such subject.

@@ -70,5 +70,8 @@ def test_a_first_run_counts_only_if_it_is_long() -> None:
     assert len(short) == 2
     assert max(short) < 0.03
 
+    disturbed = time_runs(counted([1.5 * LONG_SECONDS, 0, 0]), 2)
+    assert max(disturbed) < LONG_SECONDS
+
     (long,) = time_runs(counted([1.5 * LONG_SECONDS]), 1)
     assert long >= 1.5 * LONG_SECONDS
