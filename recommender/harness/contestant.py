@@ -13,6 +13,9 @@ Array: TypeAlias = NDArray[np.generic]
 Run: TypeAlias = Callable[[], list[Array]]
 LONG_SECONDS = 0.1
 """A single run that takes so long has none before it: twice as many turns are worth more."""
+_REST_STEP_SECONDS = 0.05
+_REST_SHARE = 0.1
+"""A process that uses less of a core than this through such a step is at rest."""
 
 
 def open_library(path: str, inputs: Mapping[str, Array]) -> Run:
@@ -64,10 +67,6 @@ def come_to_rest(within_seconds: float) -> None:
         time.sleep(_REST_STEP_SECONDS)
         if time.process_time() - worked < _REST_SHARE * (time.perf_counter() - start):
             return
-
-
-_REST_STEP_SECONDS = 0.05
-_REST_SHARE = 0.1
 
 
 def _seconds(run: Run) -> float:

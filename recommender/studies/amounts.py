@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recommender.models.crossval import Fold, KernelScore, score_fold
+from recommender.models.crossval import LEARNED, Fold, KernelScore, score_fold
 from recommender.studies.table import AT_1, Plot, Study, StudyInput, regret_row, said
-from recommender.studies.training import light_ranker
+from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
 
 _SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -72,4 +72,4 @@ def _scored_part(
     part = Fold(fold.model, fold.train.only(kept).usable().judged_by_itself(), fold.test, fold.calls)
     if not len(part.train.y):
         return []
-    return score_fold(f"{curve}: {amount:g}", light_ranker(seed), part)
+    return score_fold(f"{curve}: {amount:g}", ranker_of(LEARNED, seed), part)

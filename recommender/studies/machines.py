@@ -9,9 +9,10 @@ import numpy as np
 
 from recommender.errors import DataError, UsageError
 from recommender.models import metrics
+from recommender.models.crossval import LEARNED
 from recommender.models.training import TrainingSet, machine_weights, training_set
 from recommender.studies.table import Plot, Study, StudyInput, said
-from recommender.studies.training import light_ranker
+from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
 
 
@@ -59,7 +60,7 @@ def _judged(everything: TrainingSet, target: str, source: str, seed: int) -> lis
         train = train.only(np.isin(train.groups, groups)).usable()
         if not len(train.y):
             continue
-        ranker = light_ranker(seed).fit(
+        ranker = ranker_of(LEARNED, seed).fit(
             train.X, train.y, train.groups, sample_weight=machine_weights(train, target)
         )
         for g, (key, machine) in enumerate(zip(everything.workloads, everything.machines, strict=True)):

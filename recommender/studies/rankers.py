@@ -8,9 +8,9 @@ from typing import Any
 
 from sklearn.base import clone
 
-from recommender.models.crossval import HEDGED, KS, LEARNED, RANKERS, score_fold
+from recommender.models.crossval import HEDGED, KS, LEARNED, ONE_TREE_A_ROUND, RANKERS, score_fold
 from recommender.studies.table import Plot, Study, StudyInput, regret_row, said
-from recommender.studies.training import light_ranker, ranker_of
+from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
 
 
@@ -23,7 +23,8 @@ def study_rankers(given: StudyInput) -> Study:
 def study_objectives(given: StudyInput) -> Study:
     """XGBoost's objectives, all with one tree a round: relative speed, log time, pairwise, NDCG."""
     names = [name for name in RANKERS if name.startswith(f"{LEARNED}-")]
-    rankers = {f"{LEARNED}-relative-speed": light_ranker(given.seed)}
+    one_tree = ranker_of(LEARNED, given.seed).set_params(**ONE_TREE_A_ROUND)
+    rankers = {f"{LEARNED}-relative-speed": one_tree}
     rankers |= {name: ranker_of(name, given.seed) for name in names}
     return compare_rankers(given, rankers, "objectives")
 

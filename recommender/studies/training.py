@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recommender.models.crossval import ONE_TREE_A_ROUND, RANKERS
+from recommender.models.crossval import RANKERS
 
 
 def ranker_of(name: str, seed: int) -> Any:
@@ -13,8 +13,3 @@ def ranker_of(name: str, seed: int) -> Any:
     # A hedged ranker has those of the ranker inside it.
     threads = [name for name in ranker.get_params() if name.rpartition("__")[2] == "threads"]
     return ranker.set_params(**dict.fromkeys(threads, 1))
-
-
-def light_ranker(seed: int) -> Any:
-    """XGBoost with one tree a round, like the other objectives: for studies that compare it with itself."""
-    return ranker_of("xgboost", seed).set_params(**ONE_TREE_A_ROUND)
