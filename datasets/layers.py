@@ -68,6 +68,8 @@ class Data:
 
     def without_models(self, models: Collection[str]) -> Data:
         """The data without what comes from kernels that only these models have."""
+        if not models:
+            return self
         return self.only(lambda m: self.lineage.allowed(m, models))
 
     def donors(self, hardware: Hardware, pipeline: str, exclude_models: Collection[str] = ()) -> list[Donor]:

@@ -62,7 +62,12 @@ class Lineage:
 
     def models(self, measurement: Measurement) -> frozenset[str]:
         """All models that a measurement's schedule owes something to."""
-        return frozenset().union(*(self.origins.get(key, frozenset()) for key in self.workloads(measurement)))
+        return self.models_of([measurement])
+
+    def models_of(self, measurements: Iterable[Measurement]) -> frozenset[str]:
+        """All models that one of the schedules owes something to."""
+        keys = frozenset().union(*(self.workloads(m) for m in measurements))
+        return frozenset().union(*(self.origins.get(key, frozenset()) for key in keys))
 
     def allowed(self, measurement: Measurement, excluded: Collection[str]) -> bool:
         """Whether no workload in its line belongs to excluded models only.

@@ -29,6 +29,8 @@ from recommender.vocabulary import (
     canonical_json,
 )
 
+_BATCH_ROWS = 1000
+
 _SCHEMA = """
 CREATE TABLE hardware (id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE workload (key TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
@@ -221,13 +223,14 @@ class Store:
             "ORDER BY workload, schedule, hardware, pipeline",
             arguments,
         )
-        for key, id_, sketch, decisions, status, reason, seconds, load, source, *rest in rows:
-            schedule = Schedule.stored(id_, self._sketch(sketch), json.loads(decisions))
-            outcome = Outcome(Status(status), tuple(json.loads(seconds)), reason, load)
-            hardware, pipeline, policy, donor, seed, run, measured_at = rest
-            yield Measurement(
-                key, schedule, outcome, source, hardware, pipeline, policy, donor, seed, run, measured_at
-            )
+        while batch := rows.fetchmany(_BATCH_ROWS):
+            # One JSON text for all decisions, and one for all times, is read in a quarter of the time.
+            all_decisions, all_seconds = (_joined(row[place] for row in batch) for place in (3, 6))
+            for row, decisions, seconds in zip(batch, all_decisions, all_seconds, strict=True):
+                key, id_, sketch, _, status, reason, _, load, source, *rest = row
+                schedule = Schedule.stored(id_, self._sketch(sketch), decisions)
+                outcome = Outcome(Status(status), tuple(seconds), reason, load)
+                yield Measurement(key, schedule, outcome, source, *rest)
 
     def copy_to(self, path: Path) -> None:
         """Write everything into a new file, as small as it can be.
@@ -322,6 +325,12 @@ class Store:
             raise DataError(
                 f"the store {self.path} cannot be written ({exc}); free some space, or make it writable"
             ) from exc
+
+
+def _joined(texts: Iterable[str]) -> list[Json]:
+    """The values of JSON texts."""
+    values: list[Json] = json.loads(f"[{','.join(texts)}]")
+    return values
 
 
 _TRANSIENT = ", ".join(f"'{status.value}'" for status in sorted(TRANSIENT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 
@@ -79,14 +79,7 @@ class TrainingSet:
 
         Those of a search are many and alike; transfers stay.
         """
-        own = np.flatnonzero(~self.is_transfer)
-        own = own[np.lexsort((self.seconds[own], self.groups[own]))]  # by workload, the fastest first
-        _, starts, counts = np.unique(self.groups[own], return_index=True, return_counts=True)
-        # Even steps from the first to the last; a workload with fewer has places beyond its end.
-        wanted = np.rint(np.linspace(0, 1, most) * (np.maximum(counts, most) - 1)[:, None]).astype(np.int64)
-        kept = self.is_transfer.copy()
-        kept[own[(starts[:, None] + wanted)[wanted < counts[:, None]]]] = True
-        return self.only(kept)
+        return self.only(_spread(self.is_transfer, self.seconds, self.groups, most))
 
     def without(self, workloads: Collection[str]) -> TrainingSet:
         """The rows of other workloads."""
@@ -101,11 +94,13 @@ def training_set(
     exclude_models: Collection[str] = (),
     workloads: Container[str] | None = None,
     library: Data | None = None,
+    own_candidates: int | None = None,
 ) -> TrainingSet:
     """Encode every measured candidate, of some workloads or of all, that does not come from excluded models.
 
     A workload that was measured on several machines makes a group on each. Candidates are transfers from
-    donors of `library`, by default of the data itself without the excluded models.
+    donors of `library`, by default of the data itself without the excluded models. With `own_candidates` the
+    rows are `thinned`, before they are encoded, which takes most of the time.
 
     A candidate's donor is the one that it was made from when it was measured. It counts only if it comes
     from other models than those that the workload occurs in: what else was measured is the workload's own.
@@ -115,34 +110,56 @@ def training_set(
         DataError: nothing was measured on this hardware.
     """
     by_id = {h.id: h for h in hardware}
-    wanted = {key for key in data.workloads if workloads is None or key in workloads}
+    allowed = data.without_models(exclude_models)
+    source = library.without_models(exclude_models) if library else allowed
     measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
-    for m in data.measurements:
-        here = m.hardware in by_id and m.pipeline == pipeline and m.workload in wanted
-        if here and data.lineage.allowed(m, exclude_models):
+    for m in allowed.measurements:
+        here = m.hardware in by_id and m.pipeline == pipeline and m.workload in data.workloads
+        if here and (workloads is None or m.workload in workloads):
             measured[m.workload, m.hardware].append(m)
-    candidates = [m for group in measured.values() for m in group]
-    source = library or data
-    donors = {h.id: source.past_donors(candidates, h, pipeline, exclude_models) for h in hardware}
-    keys = sorted(measured)
-    parts = [_rows(data, _sure(measured[key, id_]), key, donors[id_], by_id[id_]) for key, id_ in keys]
-    if not parts:
+    if not measured:
         names = ", ".join(sorted(by_id)) or "this kind of hardware"
         raise DataError(
             f"nothing was measured on {names} with pipeline {pipeline}; run: recommender tune --cold MODEL"
         )
-    seconds = np.concatenate([p[1] for p in parts])
-    groups = np.repeat(np.arange(len(parts), dtype=np.int64), [len(p[1]) for p in parts])
+    everything = [m for group in measured.values() for m in group]
+    donors = {h.id: source.past_donors(everything, h, pipeline) for h in hardware}
+    keys = sorted(measured)
+    parts = [_Part.of(data, _sure(measured[key, id_]), donors[id_]) for key, id_ in keys]
+    groups = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part.seconds) for part in parts])
+    seconds = np.concatenate([part.seconds for part in parts])
+    donor_ids = np.concatenate([part.donor_ids for part in parts])
+    kept = np.full(len(groups), True)
+    if own_candidates is not None:
+        kept = _spread(donor_ids != "", seconds, groups, own_candidates)
+    ends = np.flatnonzero(np.diff(groups)) + 1
     return TrainingSet(
-        X=np.vstack([p[0] for p in parts]),
-        y=_log2_ratios(seconds, groups),
-        groups=groups,
-        seconds=seconds,
+        X=np.vstack(
+            [
+                part.encoded(rows, by_id[id_])
+                for part, rows, (_, id_) in zip(parts, np.split(kept, ends), keys, strict=True)
+            ]
+        ),
+        y=_log2_ratios(seconds, groups)[kept],
+        groups=groups[kept],
+        seconds=seconds[kept],
         workloads=tuple(key for key, _ in keys),
-        donors=np.concatenate([p[2] for p in parts]),
-        measured_at=np.concatenate([p[3] for p in parts]),
+        donors=donor_ids[kept],
+        measured_at=np.concatenate([part.measured_at for part in parts])[kept],
         machines=tuple(id_ for _, id_ in keys),
     )
+
+
+def _spread(is_transfer: Rows, seconds: Vector, groups: Groups, most: int) -> Rows:
+    """All transfers, and of the others at most so many of a group, evenly from the fastest to the slowest."""
+    own = np.flatnonzero(~is_transfer)
+    own = own[np.lexsort((seconds[own], groups[own]))]  # by workload, the fastest first
+    _, starts, counts = np.unique(groups[own], return_index=True, return_counts=True)
+    # Even steps from the first to the last; a workload with fewer has places beyond its end.
+    wanted = np.rint(np.linspace(0, 1, most) * (np.maximum(counts, most) - 1)[:, None]).astype(np.int64)
+    kept = is_transfer.copy()
+    kept[own[(starts[:, None] + wanted)[wanted < counts[:, None]]]] = True
+    return kept
 
 
 def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
@@ -159,17 +176,31 @@ def _sure(measured: list[Measurement]) -> list[Measurement]:
     return sure if any(m.outcome.ok for m in sure) else measured
 
 
-def _rows(
-    data: Data, measured: list[Measurement], key: str, donors: Mapping[str, Donor], hardware: Hardware
-) -> tuple[Matrix, Vector, NDArray[np.str_], Vector]:
-    workload = data.workloads[key]
-    candidates = [
-        Candidate(workload, m.schedule, m.policy, _donor(m, donors, data.lineage)) for m in measured
-    ]
-    donor_ids = np.array([c.donor.id if c.donor else "" for c in candidates])
-    seconds = np.array([m.outcome.median_seconds for m in measured])
-    measured_at = np.array([m.measured_at for m in measured])
-    return encode(workload, candidates, hardware), seconds, donor_ids, measured_at
+@dataclass(frozen=True)
+class _Part:
+    """What was measured of one workload on one machine, a candidate a row."""
+
+    candidates: Sequence[Candidate]
+    seconds: Vector
+    donor_ids: NDArray[np.str_]
+    measured_at: Vector
+
+    @classmethod
+    def of(cls, data: Data, measured: Sequence[Measurement], donors: Mapping[str, Donor]) -> _Part:
+        workload = data.workloads[measured[0].workload]
+        candidates = [
+            Candidate(workload, m.schedule, m.policy, _donor(m, donors, data.lineage)) for m in measured
+        ]
+        return cls(
+            candidates,
+            seconds=np.array([m.outcome.median_seconds for m in measured]),
+            donor_ids=np.array([c.donor.id if c.donor else "" for c in candidates]),
+            measured_at=np.array([m.measured_at for m in measured]),
+        )
+
+    def encoded(self, rows: Rows, hardware: Hardware) -> Matrix:
+        chosen = [self.candidates[row] for row in np.flatnonzero(rows)]
+        return encode(self.candidates[0].workload, chosen, hardware)
 
 
 def _donor(m: Measurement, donors: Mapping[str, Donor], lineage: Lineage) -> Donor | None:
@@ -195,7 +226,8 @@ def train_ranker(
     Raises:
         DataError: nothing to train on, or nothing of it ran.
     """
-    rows = training_set(data, data.relatives(hardware), pipeline, exclude_models).thinned(OWN_CANDIDATES)
+    data = data.without_models(exclude_models)
+    rows = training_set(data, data.relatives(hardware), pipeline, own_candidates=OWN_CANDIDATES)
     ranker = fit_ranker(rows, hardware.id, objective, seed, threads)
     return ranker, describe_ranker(data, rows, hardware.id, objective, seed, exclude_models)
 
@@ -239,8 +271,8 @@ def describe_ranker(
 ) -> RankerCard:
     """The page about a ranker that is trained on these rows of the data, for hardware of that id."""
     learned = set(rows.workloads)
-    used = (m for m in data.measurements if data.lineage.allowed(m, exclude_models))
-    models = frozenset().union(*(data.lineage.models(m) for m in used if m.workload in learned))
+    used = data.without_models(exclude_models).measurements
+    models = data.lineage.models_of(m for m in used if m.workload in learned)
     return RankerCard(
         features_hash=FEATURES_HASH,
         data_digest=_digest(rows),

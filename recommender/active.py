@@ -15,7 +15,7 @@ from recommender.models.registry import SHIPPED_NAME, active_name, ranker_stem, 
 from recommender.models.training import OWN_CANDIDATES, train_ranker
 from recommender.progress import Reporter
 from recommender.session import Machine
-from recommender.vocabulary import digest
+from recommender.vocabulary import Hardware, digest
 
 _KEPT = 16
 
@@ -37,37 +37,58 @@ def ranker_without(
     Raises:
         DataError: a ranker is damaged or of other features, or there is nothing to train on.
     """
-    for name in () if always_train else (active_name(), SHIPPED_NAME):
+    ready = None if always_train else ready_ranker(exclude_models)
+    if ready is not None:
+        return ready
+    stem = trained_without(exclude_models, data, machine.hardware, machine.pipeline, seed, reporter)
+    return load_ranker(stem)[0]
+
+
+def ready_ranker(exclude_models: Collection[str]) -> BoostedRanker | None:
+    """The active ranker, or else the shipped one, if it never saw the excluded models.
+
+    Raises:
+        DataError: a ranker is damaged or of other features.
+    """
+    for name in (active_name(), SHIPPED_NAME):
         ranker, card = load_ranker(ranker_stem(name))
         if not card.saw(exclude_models):
             return ranker
+    return None
+
+
+def trained_without(
+    exclude_models: Collection[str],
+    data: Data,
+    hardware: Hardware,
+    pipeline: str,
+    seed: int,
+    reporter: Reporter,
+) -> Path:
+    """Train a ranker without models, unless there is one of the same outcomes; where its files are.
+
+    Raises:
+        DataError: there is nothing to train on.
+    """
     in_data = {use.model for use in data.kernels} & set(exclude_models)
+    allowed = data.without_models(in_data)
     learned_from = sorted(
-        (m.workload, m.schedule.id, m.hardware, m.outcome.median_seconds)
-        for m in data.measurements
-        if data.lineage.allowed(m, in_data)
+        (m.workload, m.schedule.id, m.hardware, m.outcome.median_seconds) for m in allowed.measurements
     )
     settings = {**BoostedRanker(seed=seed).get_params(), "own_candidates": OWN_CANDIDATES}
-    name = digest(
-        [sorted(in_data), FEATURES_HASH, machine.hardware.id, machine.pipeline, learned_from, settings]
-    )
+    name = digest([sorted(in_data), FEATURES_HASH, hardware.id, pipeline, learned_from, settings])
     stem = rankers_folder() / "without" / name
     try:
-        return load_ranker(stem)[0]
+        load_ranker(stem)
+        return stem
     except DataError:
         reporter.say(f"training a ranker without {', '.join(sorted(in_data))} (once; it is cached)")
     # A core is left to what goes on beside: threads that share one wait for each other at every step.
-    ranker, card = train_ranker(
-        data,
-        machine.hardware,
-        machine.pipeline,
-        exclude_models=in_data,
-        seed=seed,
-        threads=max(usable_cores() - 1, 1),
-    )
+    threads = max(usable_cores() - 1, 1)
+    ranker, card = train_ranker(data, hardware, pipeline, exclude_models=in_data, seed=seed, threads=threads)
     save_ranker(ranker, card, stem)
     _forget_old(stem.parent)
-    return ranker
+    return stem
 
 
 def _forget_old(folder: Path) -> None:

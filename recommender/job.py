@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -15,7 +14,7 @@ from recommender.explaining import explain
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.harness.processes import get_ready
-from recommender.knowledge import library_for, ranker_for, read_data
+from recommender.knowledge import library_for, read_data
 from recommender.models.boosted import BoostedRanker
 from recommender.output_folder import OutputFolder
 from recommender.progress import Reporter
@@ -23,6 +22,7 @@ from recommender.ranking import Pool, candidate_pool, rank
 from recommender.report import Report, SecondBank, Tried
 from recommender.run import Choice, Clock, Options, Ranked, Run
 from recommender.session import PreparedModel, find_model, lower_model, read_model, this_machine
+from recommender.training_process import ranker_beside
 from recommender.vocabulary import BUSY_CORES, Candidate, Outcome, Status, half_quartile_range
 from recommender.workspace import Workspace, open_workspace
 
@@ -55,25 +55,20 @@ def recommend(model: str | Path, options: Options | None = None, reporter: Repor
 def _import_and_gather(model: str, run: Run) -> tuple[PreparedModel, list[Pool], BoostedRanker]:
     """The model, its kernels' candidates, and what will rank them.
 
-    Importing needs no data, and candidates need no ranker, which may have to be trained: so data are read and
-    the ranker is found or trained beside the rest, once it is known that there is a model to do it for. TVM's
-    C++ and XGBoost let Python run meanwhile.
+    Importing needs no data, and candidates need no ranker, which may have to be trained: that goes on beside
+    the rest, once it is known that there is a model to do it for.
     """
-    options, beside = run.options, ThreadPoolExecutor(1)
+    options = run.options
     run.reporter.say(f"importing {model} to find its kernels")
-    try:
-        onnx_model = read_model(model, options.input_shapes, options.dims)
-        reading = beside.submit(read_data, run)
-        ranker = beside.submit(lambda: ranker_for(run, reading.result()))
+    onnx_model = read_model(model, options.input_shapes, options.dims)
+    with ranker_beside(run) as ranker:
         prepared = lower_model(onnx_model, run.machine)
         run.clock.lap("import")
         run.reporter.say(f"{prepared.name}: {len(prepared.kernels)} kernels, {run.machine.hardware.id}")
         run.reporter.say("ranking candidates of all kernels")
-        library = library_for(run, reading.result())
+        library = library_for(run, read_data(run))
         pools = [candidate_pool(kernel, library, run.machine) for kernel in prepared.kernels]
-        return prepared, pools, ranker.result()
-    finally:
-        beside.shutdown(wait=False, cancel_futures=True)  # what is wrong with the model is said at once
+        return prepared, pools, ranker()
 
 
 def measure_kernels(model: PreparedModel, ranked: Sequence[Ranked], run: Run) -> list[Choice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from recommender.active import ranker_without
 from recommender.datasets.layers import SHIPPED, Data, load_data, user_store_path
@@ -46,13 +47,21 @@ def gather_knowledge(run: Run, forget: Collection[str] = ()) -> Knowledge:
     if forget:
         data = data.without_workloads(forget)
     library = library_for(run, data)
-    ranker = ranker_for(run, data, always_train=bool(forget))
+    options = run.options
+    ranker = ranker_without(
+        options.exclude_models, data, run.machine, options.seed, run.reporter, always_train=bool(forget)
+    )
     return Knowledge(donors=library.donors, measured=library.measured, ranker=ranker)
 
 
 def read_data(run: Run) -> Data:
     """Everything that was measured, the shipped outcomes and the user's own."""
-    return load_data(SHIPPED, run.options.store or user_store_path())
+    return load_data(*store_paths(run))
+
+
+def store_paths(run: Run) -> tuple[Path, Path]:
+    """Where that is."""
+    return SHIPPED, run.options.store or user_store_path()
 
 
 def library_for(run: Run, data: Data) -> Library:
@@ -74,14 +83,6 @@ def library_for(run: Run, data: Data) -> Library:
     if unknown:
         run.reporter.say(f"nothing is known of {', '.join(sorted(unknown))}: there is nothing to leave out")
     return Library(donors=donors, measured=_measured(data, machine, options.exclude_models))
-
-
-def ranker_for(run: Run, data: Data, *, always_train: bool = False) -> BoostedRanker:
-    """The ranker in use, or one that is trained now, if that saw what the run leaves out."""
-    options = run.options
-    return ranker_without(
-        options.exclude_models, data, run.machine, options.seed, run.reporter, always_train=always_train
-    )
 
 
 def _measured(
