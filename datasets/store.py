@@ -21,6 +21,7 @@ from recommender.vocabulary import (
     SCHEMA_VERSION,
     TRANSIENT,
     Hardware,
+    Json,
     Outcome,
     Schedule,
     Sketch,

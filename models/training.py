@@ -132,14 +132,9 @@ def training_set(
     kept = np.full(len(groups), True)
     if own_candidates is not None:
         kept = _spread(donor_ids != "", seconds, groups, own_candidates)
-    ends = np.flatnonzero(np.diff(groups)) + 1
+    per_part = zip(parts, np.split(kept, np.flatnonzero(np.diff(groups)) + 1), keys, strict=True)
     return TrainingSet(
-        X=np.vstack(
-            [
-                part.encoded(rows, by_id[id_])
-                for part, rows, (_, id_) in zip(parts, np.split(kept, ends), keys, strict=True)
-            ]
-        ),
+        X=np.vstack([part.encoded(rows, by_id[id_]) for part, rows, (_, id_) in per_part]),
         y=_log2_ratios(seconds, groups)[kept],
         groups=groups[kept],
         seconds=seconds[kept],
@@ -199,7 +194,7 @@ class _Part:
         )
 
     def encoded(self, rows: Rows, hardware: Hardware) -> Matrix:
-        chosen = [self.candidates[row] for row in np.flatnonzero(rows)]
+        chosen = [c for c, is_kept in zip(self.candidates, rows, strict=True) if is_kept]
         return encode(self.candidates[0].workload, chosen, hardware)
 
 

@@ -64,7 +64,7 @@ def test_nothing_to_train_on_is_said_as_it_would_be_here(
     machine: Machine, tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
     with (
-        pytest.raises(DataError, match="nothing was measured on .*recommender tune --cold MODEL$"),
+        pytest.raises(DataError, match=r"nothing was measured on .*recommender tune --cold MODEL$"),
         ranker_beside(run_without(SEEN, machine, tmp_path / "empty.db")) as ranker,
     ):
         ranker()
