@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
+from typing import TypeAlias
 
 from recommender.repair import IN_REGISTERS, TILE_POLICIES, divisors, in_registers, repair
 from recommender.vocabulary import (
@@ -25,6 +26,8 @@ from recommender.vocabulary import (
     Workload,
 )
 
+_Answers: TypeAlias = tuple[tuple[Tile, ...], tuple[int, ...], tuple[int, ...]]
+"""Tiles, choices and compute locations, each in the order in which a sketch samples them."""
 INLINED, AT_ROOT = -1, -2
 """Two answers to a compute location that every workload has; see `SampledLocation`."""
 
@@ -39,15 +42,17 @@ def transfer_candidates(workload: Workload, donors: Sequence[Donor], hardware: H
     distances = {key: shape_distance(shape, workload) for key, shape in shapes.items()}
     ordered = sorted(donors, key=lambda d: (distances[d.workload.key], d.rank, d.id))
     matching = cache(partial(_matching_sketch, sketches=workload.sketches))
-    found: dict[tuple[Sketch, tuple[Decision, ...]], Candidate] = {}
+    found: dict[tuple[int, _Answers], Candidate] = {}
     for donor in ordered:
         sketch = matching(donor.schedule.sketch)
         if sketch is None:
             continue
-        for policy, decisions in _adapted(donor.schedule, sketch, hardware):
-            if (sketch, decisions) not in found:
+        for policy, answers in _adapted(donor.schedule, sketch, hardware):
+            if (id(sketch), answers) not in found:  # three of four are; the hash of a sketch takes long
+                tiles, choices, places = answers
+                decisions = _decisions(sketch, iter(tiles), iter(choices), iter(places))
                 schedule = Schedule(sketch, decisions)
-                found[sketch, decisions] = Candidate(workload, schedule, policy, donor)
+                found[id(sketch), answers] = Candidate(workload, schedule, policy, donor)
     return list(found.values())
 
 
@@ -76,14 +81,12 @@ def _matching_sketch(wanted: Sketch, sketches: Sequence[Sketch]) -> Sketch | Non
     return min((s for s in sketches if s.structure == wanted.structure), key=distance, default=None)
 
 
-def _adapted(
-    donor: Schedule, sketch: Sketch, hardware: Hardware
-) -> Iterator[tuple[str, tuple[Decision, ...]]]:
-    """Decisions of a donor for a sketch, under each policy and each choice of open locations."""
+def _adapted(donor: Schedule, sketch: Sketch, hardware: Hardware) -> Iterator[tuple[str, _Answers]]:
+    """A donor's answers to a sketch, under each policy and each choice of open locations."""
     choices, locations = tuple(_choices(donor, sketch)), _locations(donor, sketch)
     for policy, tiles in _repaired(donor, sketch, hardware):
         for places in locations:
-            yield policy, _answers(sketch, iter(tiles), iter(choices), iter(places))
+            yield policy, (tiles, choices, places)
 
 
 def _repaired(donor: Schedule, sketch: Sketch, hardware: Hardware) -> Iterator[tuple[str, tuple[Tile, ...]]]:
@@ -94,7 +97,7 @@ def _repaired(donor: Schedule, sketch: Sketch, hardware: Hardware) -> Iterator[t
     yield IN_REGISTERS, in_registers(nearest, hardware.simd_lanes, hardware.vector_registers)
 
 
-def _answers(
+def _decisions(
     sketch: Sketch, tiles: Iterator[Tile], choices: Iterator[int], locations: Iterator[int]
 ) -> tuple[Decision, ...]:
     decisions: list[Decision] = []
@@ -162,7 +165,7 @@ def _own_decisions(sketch: Sketch, workload: Workload, hardware: Hardware) -> It
             picked = [min(unroll, len(values) - 1) for values in choices]
             for place in (INLINED, AT_ROOT, 3) if n_locations else (INLINED,):
                 places = itertools.repeat(place)
-                yield _answers(sketch, iter(tiles), iter(picked), places)
+                yield _decisions(sketch, iter(tiles), iter(picked), places)
 
 
 def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[list[Tile]]:

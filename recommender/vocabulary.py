@@ -323,13 +323,15 @@ class Schedule:
                 f"but got {len(self.decisions)}"
             )
         for sample, decision in zip(self.sketch.samples, self.decisions, strict=True):
-            if isinstance(sample, SampledTile) != isinstance(decision, tuple):
-                raise ValueError(f"{decision!r} does not answer {sample!r}")
-            if isinstance(decision, tuple) and isinstance(sample, SampledTile):
+            if isinstance(sample, SampledTile):
+                if not isinstance(decision, tuple):
+                    raise ValueError(f"{decision!r} does not answer {sample!r}")
                 is_split = len(decision) == sample.parts and math.prod(decision) == sample.extent
-                if not is_split or min(decision, default=1) < 1:
+                if not is_split or min(decision) < 1:
                     raise ValueError(f"{decision!r} does not split {sample.extent} in {sample.parts}")
-            elif isinstance(sample, SampledChoice) and not 0 <= decision < len(sample.values):  # type: ignore[operator]
+            elif isinstance(decision, tuple):
+                raise ValueError(f"{decision!r} does not answer {sample!r}")
+            elif isinstance(sample, SampledChoice) and not 0 <= decision < len(sample.values):
                 raise ValueError(f"there is no choice {decision!r} in {sample!r}")
 
     @cached_property
