@@ -24,7 +24,7 @@ from recommender.repair import POLICIES
 from recommender.vocabulary import Candidate, Donor, Hardware, digest
 
 OTHER_MACHINE_WEIGHT = 0.3
-"""What an outcome of another machine weighs against one of the machine that is trained for."""
+"""What another machine's outcome weighs, of a workload that was measured on the machine trained for too."""
 
 OWN_CANDIDATES = 32
 """How many of a workload's own candidates a ranker for one run learns from: half of a usual search."""
@@ -234,7 +234,7 @@ def fit_ranker(
     seed: int = 0,
     threads: int | None = None,
 ) -> BoostedRanker:
-    """Train on all workloads of which something ran; those of other machines weigh less.
+    """Train on all workloads of which something ran; see `machine_weights`.
 
     Raises:
         DataError: nothing ran.
@@ -251,8 +251,19 @@ def fit_ranker(
 
 
 def machine_weights(rows: TrainingSet, hardware: str) -> Vector:
-    """A weight for each row, less where it was measured on another machine than the one trained for."""
-    by_group = np.array([1.0 if machine == hardware else OTHER_MACHINE_WEIGHT for machine in rows.machines])
+    """A weight for each row, less where it is of another machine than `hardware`, which knows better itself.
+
+    It does of the workloads that were measured on it. Of the rest, another machine's outcomes are all there
+    is: where the search of one model was all that a machine had, they would be drowned by it.
+    """
+    measured = [(rows.workloads[group], rows.machines[group]) for group in np.unique(rows.groups)]
+    known = {key for key, machine in measured if machine == hardware}
+    by_group = np.array(
+        [
+            OTHER_MACHINE_WEIGHT if key in known and machine != hardware else 1.0
+            for key, machine in zip(rows.workloads, rows.machines, strict=True)
+        ]
+    )
     return np.asarray(by_group[rows.groups])
 
 

@@ -13,7 +13,14 @@ from recommender.datasets.records import KernelUse, Measurement
 from recommender.errors import DataError
 from recommender.features import FEATURE_NAMES
 from recommender.models.artefact import RankerCard
-from recommender.models.training import TrainingSet, describe_ranker, train_ranker, training_set
+from recommender.models.training import (
+    OTHER_MACHINE_WEIGHT,
+    TrainingSet,
+    describe_ranker,
+    machine_weights,
+    train_ranker,
+    training_set,
+)
 from recommender.vocabulary import Outcome, Status
 from tests.datasets.test_store import HARDWARE, measurement
 from tests.recommender.test_candidates import matmul
@@ -88,6 +95,22 @@ def test_times_from_a_busy_machine_count_only_where_there_are_no_others() -> Non
 
     assert rows_of(DONOR, busy, failed).seconds.tolist() == [4.0, np.inf]
     assert rows_of(busy, failed).seconds.tolist() == [8.0, np.inf]
+
+
+def test_another_machine_weighs_less_only_of_what_this_one_measured_too() -> None:
+    there = [replace(m, hardware=ELSEWHERE.id) for m in (DONOR, OTHER)]
+    known = Data((DONOR, *there), KERNELS, WORKLOADS, {h.id: h for h in (HARDWARE, ELSEWHERE)})
+    rows = training_set(known, known.relatives(HARDWARE), "p")
+
+    weights = machine_weights(rows, HARDWARE.id)
+
+    found = {(rows.workloads[g], rows.machines[g]): w for g, w in zip(rows.groups, weights, strict=True)}
+    assert found == {
+        ("a", HARDWARE.id): 1.0,
+        ("a", ELSEWHERE.id): OTHER_MACHINE_WEIGHT,
+        ("b", ELSEWHERE.id): 1.0,
+    }
+    assert set(machine_weights(rows, "a machine without outcomes")) == {1.0}
 
 
 class TestWhatARankerWasTrainedOn:
