@@ -2,9 +2,8 @@
 
     python benchmarks/train_shipped.py znver4-2t-3d7cb8a7 [-o models/shipped/ranker]
 
-`recommender train` on the shipped outcomes does the same for the machine that it runs on; this can be done on
-any.
-Outcomes of the named machine weigh most. Takes half a minute; nothing is measured.
+`recommender train` on the shipped outcomes does the same for the machine that it runs on; this runs on any.
+Takes half a minute; nothing is measured.
 """
 
 from __future__ import annotations

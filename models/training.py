@@ -112,11 +112,7 @@ def training_set(
     by_id = {h.id: h for h in hardware}
     allowed = data.without_models(exclude_models)
     source = library.without_models(exclude_models) if library else allowed
-    measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
-    for m in allowed.measurements:
-        here = m.hardware in by_id and m.pipeline == pipeline and m.workload in data.workloads
-        if here and (workloads is None or m.workload in workloads):
-            measured[m.workload, m.hardware].append(m)
+    measured = _by_workload_and_machine(allowed, by_id, pipeline, workloads)
     if not measured:
         names = ", ".join(sorted(by_id)) or "this kind of hardware"
         raise DataError(
@@ -143,6 +139,17 @@ def training_set(
         measured_at=np.concatenate([part.measured_at for part in parts])[kept],
         machines=tuple(id_ for _, id_ in keys),
     )
+
+
+def _by_workload_and_machine(
+    data: Data, machines: Container[str], pipeline: str, workloads: Container[str] | None
+) -> dict[tuple[str, str], list[Measurement]]:
+    measured: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
+    for m in data.measurements:
+        is_here = m.hardware in machines and m.pipeline == pipeline and m.workload in data.workloads
+        if is_here and (workloads is None or m.workload in workloads):
+            measured[m.workload, m.hardware].append(m)
+    return measured
 
 
 def _spread(is_transfer: Rows, seconds: Vector, groups: Groups, most: int) -> Rows:
