@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -51,6 +51,13 @@ class Data:
     """What `_library` has built; a part of the data begins anew."""
 
     @cached_property
+    def _by_setting(self) -> Mapping[Setting, Sequence[Measurement]]:
+        groups: dict[Setting, list[Measurement]] = defaultdict(list)
+        for m in self.measurements:
+            groups[m.setting].append(m)
+        return groups
+
+    @cached_property
     def lineage(self) -> Lineage:
         """Where every schedule comes from."""
         return self.whole_lineage or Lineage.of(self.measurements, self.kernels)
@@ -90,14 +97,8 @@ class Data:
         """The library of what one machine measured. It is kept: that of every related machine contains it."""
         key = (hardware, pipeline, exclude_models)
         if key not in self._libraries:
-            self._libraries[key] = build_library(
-                self.measurements,
-                self.workloads,
-                self.lineage,
-                hardware=hardware,
-                pipeline=pipeline,
-                exclude_models=exclude_models,
-            )
+            measured = self._by_setting.get((hardware, pipeline), ())
+            self._libraries[key] = build_library(measured, self.workloads, self.lineage, exclude_models)
         return self._libraries[key]
 
     def past_donors(

@@ -23,24 +23,19 @@ def build_library(
     measurements: Iterable[Measurement],
     workloads: Mapping[str, Workload],
     lineage: Lineage,
-    *,
-    hardware: str,
-    pipeline: str,
     exclude_models: Collection[str] = (),
 ) -> list[Donor]:
-    """Donors for one hardware and pipeline, without anything that comes from the excluded models.
+    """Donors from the measurements of one setting, without anything that comes from the excluded models.
 
     A workload that occurs in several models is left out only if all of them are.
     """
     usable: dict[str, list[Measurement]] = defaultdict(list)
     for m in measurements:
-        here = m.setting == (hardware, pipeline)
-        if here and m.outcome.ok and m.workload in workloads and lineage.allowed(m, exclude_models):
+        if m.outcome.ok and m.workload in workloads and lineage.allowed(m, exclude_models):
             usable[m.workload].append(m)
     donors: list[Donor] = []
     for key in sorted(usable):
-        ordered = sorted(usable[key], key=lambda m: (m.outcome.median_seconds, m.schedule.id))
-        donors += _best_distinct(ordered, workloads[key], lineage)
+        donors += _best_distinct(usable[key], workloads[key], lineage)
     return donors
 
 
@@ -48,12 +43,12 @@ def _best_distinct(usable: list[Measurement], workload: Workload, lineage: Linea
     """The best schedules of a workload, at most one for each tiling."""
     donors: list[Donor] = []
     tilings: set[object] = set()
-    for m in usable:
+    slowest = WITHIN * min(m.outcome.median_seconds for m in usable)
+    near = [m for m in usable if m.outcome.median_seconds <= slowest]
+    for m in sorted(near, key=lambda m: (m.outcome.median_seconds, m.schedule.id)):
         tiling = (m.schedule.sketch.structure, m.schedule.tiles)
         if tiling in tilings and m.schedule.tiles:
             continue
-        if m.outcome.median_seconds > WITHIN * usable[0].outcome.median_seconds:
-            break
         tilings.add(tiling)
         origins = lineage.models(m)
         donors.append(Donor(m.schedule, workload, m.outcome.median_seconds, origins, rank=len(donors)))

@@ -22,6 +22,8 @@ class Lineage:
     _found: dict[tuple[str, str | None], frozenset[str]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    _others: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+    """By models: the workloads that other models have too."""
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement], kernels: Iterable[KernelUse]) -> Lineage:
@@ -45,6 +47,8 @@ class Lineage:
     def workloads(self, measurement: Measurement) -> frozenset[str]:
         """Keys of the measurement's own workload and of those that its schedule descends from."""
         start = measurement.donor_id
+        if not measurement.donor and start not in self.parents:  # of a search: most are
+            return frozenset((measurement.workload,))
         place = (start, measurement.donor)
         if place not in self._found:
             self._found[place] = self._reachable([start, *measurement.donors])
@@ -77,7 +81,9 @@ class Lineage:
         left_out = frozenset(excluded)
         if not left_out:
             return True
-        return all(self.origins.get(key, frozenset()) - left_out for key in self.workloads(measurement))
+        if left_out not in self._others:
+            self._others[left_out] = frozenset(key for key, uses in self.origins.items() if uses - left_out)
+        return self.workloads(measurement) <= self._others[left_out]
 
     def is_transfer(self, measurement: Measurement) -> bool:
         """Whether a schedule has donors, and they would be left if its own kernel's models were left out."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.repair import POLICIES
-from recommender.vocabulary import Candidate, Donor, Workload
+from recommender.vocabulary import Candidate, Donor, Schedule, Workload
 
 _AXES = 7
 
@@ -31,6 +34,8 @@ NAMES = (
     "donor_expected_log2_seconds",
 )
 _POLICY_INDEX = {name: i for i, name in enumerate(POLICIES)}
+_Pair: TypeAlias = tuple[int, Candidate, Donor]
+"""The row of a candidate, and what it was made from."""
 
 
 def encode_pairs(workload: Workload, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
@@ -42,16 +47,21 @@ def encode_pairs(workload: Workload, candidates: Sequence[Candidate]) -> NDArray
     rows = np.full((len(candidates), len(NAMES)), np.nan, dtype=np.float32)
     rows[:, 0] = 0
     about: dict[str, list[float]] = {}
+    pairs: dict[tuple[int, ...], list[_Pair]] = defaultdict(list)
     for row, candidate in enumerate(candidates):
         donor = candidate.donor
         if donor is None:
             continue
         if donor.id not in about:
             about[donor.id] = _about_donor(workload, donor)
-        facts = about[donor.id]
-        rows[row, 1:-3] = [*facts[:-3], _POLICY_INDEX[candidate.policy], *_repair(candidate, donor)]
-        rows[row, -3:] = facts[-3:]
-        rows[row, 0] = 1
+        pairs[candidate.schedule.sketch.structure[0]].append((row, candidate, donor))
+    for parts, alike in pairs.items():
+        places = [row for row, _, _ in alike]
+        facts = np.array([about[donor.id] for _, _, donor in alike])
+        policies = np.array([_POLICY_INDEX[candidate.policy] for _, candidate, _ in alike])
+        rows[places] = np.column_stack(
+            [np.ones(len(alike)), facts[:, :-3], policies, _repair(alike, parts), facts[:, -3:]]
+        )
     return rows
 
 
@@ -79,12 +89,29 @@ def _ratios(ours: tuple[int, ...], theirs: tuple[int, ...], width: int) -> list[
     return [0.0] * (width - len(pairs)) + [math.log2(a / b) for a, b in pairs]
 
 
-def _repair(candidate: Candidate, donor: Donor) -> tuple[int, float, float, bool]:
-    """Tiles that changed, total and innermost change in log2, and whether a location was made up."""
-    before, after = donor.schedule.tiles, candidate.schedule.tiles
-    changed = sum(a != b for a, b in zip(before, after, strict=True))
-    gaps = [
-        [abs(math.log2(x / y)) for x, y in zip(a, b, strict=True)] for a, b in zip(before, after, strict=True)
-    ]
-    locations = len(candidate.schedule.decisions) > len(donor.schedule.decisions)
-    return changed, sum(map(sum, gaps)), sum(g[-1] for g in gaps), locations
+def _repair(pairs: Sequence[_Pair], parts: tuple[int, ...]) -> NDArray[np.float64]:
+    """Tiles that changed, total and innermost change in log2, and whether a location was made up: [pairs, 4].
+
+    The tiles of each schedule have these numbers of parts.
+    """
+    before = _factors([donor.schedule for _, _, donor in pairs], parts)
+    after = _factors([candidate.schedule for _, candidate, _ in pairs], parts)
+    gaps = np.abs(np.log2(before / after))
+    lengths = np.array(parts, dtype=np.int64)
+    ends = np.cumsum(lengths)
+    made_up = [len(c.schedule.decisions) > len(d.schedule.decisions) for _, c, d in pairs]
+    return np.column_stack(
+        [
+            np.logical_or.reduceat(gaps > 0, ends - lengths, axis=1).sum(axis=1),
+            gaps.sum(axis=1),
+            gaps[:, ends - 1].sum(axis=1),
+            made_up,
+        ]
+    )
+
+
+def _factors(schedules: Sequence[Schedule], parts: tuple[int, ...]) -> NDArray[np.float64]:
+    """All factors of all tiles: [schedules, sum of parts]."""
+    tiles = itertools.chain.from_iterable(schedule.tiles for schedule in schedules)
+    shape = len(schedules), sum(parts)
+    return np.fromiter(itertools.chain.from_iterable(tiles), np.float64, math.prod(shape)).reshape(shape)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from typing import TypeAlias
 
-from recommender.repair import IN_REGISTERS, TILE_POLICIES, divisors, in_registers, repair
+from recommender.repair import IN_REGISTERS, TILE_POLICIES, divisors, in_registers, repaired
 from recommender.vocabulary import (
     Candidate,
     Decision,
@@ -49,9 +49,7 @@ def transfer_candidates(workload: Workload, donors: Sequence[Donor], hardware: H
             continue
         for policy, answers in _adapted(donor.schedule, sketch, hardware):
             if (id(sketch), answers) not in found:  # three of four are; the hash of a sketch takes long
-                tiles, choices, places = answers
-                decisions = _decisions(sketch, iter(tiles), iter(choices), iter(places))
-                schedule = Schedule(sketch, decisions)
+                schedule = _schedule(sketch, answers)
                 found[id(sketch), answers] = Candidate(workload, schedule, policy, donor)
     return list(found.values())
 
@@ -90,25 +88,17 @@ def _adapted(donor: Schedule, sketch: Sketch, hardware: Hardware) -> Iterator[tu
 
 
 def _repaired(donor: Schedule, sketch: Sketch, hardware: Hardware) -> Iterator[tuple[str, tuple[Tile, ...]]]:
-    pairs = list(zip(donor.tiles, sketch.tiles, strict=True))
+    answers = [repaired(tile, sample) for tile, sample in zip(donor.tiles, sketch.tiles, strict=True)]
     for policy in TILE_POLICIES:
-        yield policy, tuple([repair(policy, tile, sample) for tile, sample in pairs])
-    nearest = tuple([repair("nearest", tile, sample) for tile, sample in pairs])
+        yield policy, tuple([answer[policy] for answer in answers])
+    nearest = [answer["nearest"] for answer in answers]
     yield IN_REGISTERS, in_registers(nearest, hardware.simd_lanes, hardware.vector_registers)
 
 
-def _decisions(
-    sketch: Sketch, tiles: Iterator[Tile], choices: Iterator[int], locations: Iterator[int]
-) -> tuple[Decision, ...]:
-    decisions: list[Decision] = []
-    for sample in sketch.samples:
-        if isinstance(sample, SampledTile):
-            decisions.append(next(tiles))
-        elif isinstance(sample, SampledChoice):
-            decisions.append(next(choices))
-        else:
-            decisions.append(next(locations))
-    return tuple(decisions)
+def _schedule(sketch: Sketch, answers: _Answers) -> Schedule:
+    tiles, choices, locations = answers
+    in_a_row: tuple[Decision, ...] = (*tiles, *choices, *locations)
+    return Schedule(sketch, tuple([in_a_row[place] for place in sketch.answer_order]))
 
 
 def _choices(donor: Schedule, sketch: Sketch) -> Iterator[int]:
@@ -146,8 +136,8 @@ def fallback_candidates(workload: Workload, hardware: Hardware) -> list[Candidat
     """
     found: dict[str, Candidate] = {}
     for sketch in sorted(workload.sketches, key=_preference):
-        for decisions in _own_decisions(sketch, workload, hardware):
-            candidate = Candidate(workload, Schedule(sketch, decisions), "fallback")
+        for answers in _own_answers(sketch, workload, hardware):
+            candidate = Candidate(workload, _schedule(sketch, answers), "fallback")
             found.setdefault(candidate.schedule.id, candidate)
     return list(found.values())
 
@@ -157,18 +147,17 @@ def _preference(sketch: Sketch) -> tuple[bool, int]:
     return sketch.rfactor_loop >= 0, -sketch.epilogue_level
 
 
-def _own_decisions(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[tuple[Decision, ...]]:
+def _own_answers(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[_Answers]:
     choices = [s.values for s in sketch.samples if isinstance(s, SampledChoice)]
     n_locations = sum(isinstance(s, SampledLocation) for s in sketch.samples)
     for tiles in _own_tiles(sketch, workload, hardware):
         for unroll in (2, 1, 3, 0):
-            picked = [min(unroll, len(values) - 1) for values in choices]
+            picked = tuple(min(unroll, len(values) - 1) for values in choices)
             for place in (INLINED, AT_ROOT, 3) if n_locations else (INLINED,):
-                places = itertools.repeat(place)
-                yield _decisions(sketch, iter(tiles), iter(picked), places)
+                yield tiles, picked, (place,) * n_locations
 
 
-def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[list[Tile]]:
+def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterator[tuple[Tile, ...]]:
     """Tilings with whole vectors innermost and a register tile that fits: two sizes of each."""
     lanes = hardware.simd_lanes
     spatial = [i for i, s in enumerate(sketch.tiles) if s.parts == 4]
@@ -182,7 +171,7 @@ def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterat
                 tiles.append(_split(sample, inner, 4 if last else 1))
             else:
                 tiles.append(_split_reduction(sample))
-        yield tiles
+        yield tuple(tiles)
         if not spatial:
             return
 

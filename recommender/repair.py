@@ -70,10 +70,10 @@ POLICIES = (*TILE_POLICIES, IN_REGISTERS)
 """Names of all policies. The last is that of `in_registers` after `nearest`."""
 
 
-@lru_cache(maxsize=1 << 18)
-def repair(policy: str, tile: Tile, sample: SampledTile) -> Tile:
-    """A donor's tile under a tile policy of that name; remembered, as donors share most of their tiles."""
-    return TILE_POLICIES[policy](tile, sample)
+@lru_cache(maxsize=1 << 16)
+def repaired(tile: Tile, sample: SampledTile) -> Mapping[str, Tile]:
+    """A donor's tile under each tile policy, by name; remembered, as donors share most of their tiles."""
+    return {name: policy(tile, sample) for name, policy in TILE_POLICIES.items()}
 
 
 def in_registers(tiles: Sequence[Tile], lanes: int, registers: int) -> tuple[Tile, ...]:

@@ -128,12 +128,22 @@ class SampledTile:
     parts: int
     max_innermost: int
 
+    def accepts(self, decision: Decision) -> bool:
+        """Whether it splits the extent in so many parts; the innermost may exceed what TVM would sample."""
+        if not isinstance(decision, tuple) or len(decision) != self.parts:
+            return False
+        return math.prod(decision) == self.extent and min(decision) >= 1
+
 
 @dataclass(frozen=True)
 class SampledChoice:
     """A `SampleCategorical` of a sketch: the values one of which is picked by index."""
 
     values: tuple[int, ...]
+
+    def accepts(self, decision: Decision) -> bool:
+        """Whether there is a value of this index."""
+        return not isinstance(decision, tuple) and 0 <= decision < len(self.values)
 
 
 @dataclass(frozen=True)
@@ -143,8 +153,13 @@ class SampledLocation:
     A decision of -1 inlines it, -2 leaves it at the root, n >= 0 puts it in the consumer's n-th loop.
     """
 
+    def accepts(self, decision: Decision) -> bool:
+        """Whether it is a location; which loops a consumer has is not known here."""
+        return not isinstance(decision, tuple)
+
 
 Sample: TypeAlias = SampledTile | SampledChoice | SampledLocation
+_KINDS: tuple[type[Sample], ...] = (SampledTile, SampledChoice, SampledLocation)
 
 
 @dataclass(frozen=True)
@@ -181,6 +196,18 @@ class Sketch:
     def tiles(self) -> tuple[SampledTile, ...]:
         """The tiled loops, in the order in which they are sampled."""
         return tuple(s for s in self.samples if isinstance(s, SampledTile))
+
+    @cached_property
+    def accepted(self) -> tuple[set[Decision], ...]:
+        """What was found to answer each sample: a library's schedules share most of their decisions."""
+        return tuple(set() for _ in self.samples)
+
+    @cached_property
+    def answer_order(self) -> tuple[int, ...]:
+        """Where each sample's answer is in a list of those to the tiles, then choices, then locations."""
+        kinds = [_KINDS.index(type(sample)) for sample in self.samples]
+        by_kind = sorted(range(len(kinds)), key=kinds.__getitem__)
+        return tuple(sorted(by_kind, key=by_kind.__getitem__))
 
     def to_json(self) -> Json:
         """A JSON list that `from_json` reads back."""
@@ -322,17 +349,12 @@ class Schedule:
                 f"a sketch with {len(self.sketch.samples)} samples needs as many decisions, "
                 f"but got {len(self.decisions)}"
             )
-        for sample, decision in zip(self.sketch.samples, self.decisions, strict=True):
-            if isinstance(sample, SampledTile):
-                if not isinstance(decision, tuple):
+        answers = zip(self.sketch.samples, self.decisions, self.sketch.accepted, strict=True)
+        for sample, decision, accepted in answers:
+            if decision not in accepted:
+                if not sample.accepts(decision):
                     raise ValueError(f"{decision!r} does not answer {sample!r}")
-                is_split = len(decision) == sample.parts and math.prod(decision) == sample.extent
-                if not is_split or min(decision) < 1:
-                    raise ValueError(f"{decision!r} does not split {sample.extent} in {sample.parts}")
-            elif isinstance(decision, tuple):
-                raise ValueError(f"{decision!r} does not answer {sample!r}")
-            elif isinstance(sample, SampledChoice) and not 0 <= decision < len(sample.values):
-                raise ValueError(f"there is no choice {decision!r} in {sample!r}")
+                accepted.add(decision)
 
     @cached_property
     def id(self) -> str:
@@ -362,7 +384,7 @@ class Donor:
     origins: frozenset[str]
     rank: int = 0
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Names this donor in candidates and outcomes."""
         return f"{self.workload.key}/{self.schedule.id}"

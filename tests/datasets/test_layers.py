@@ -57,6 +57,14 @@ def test_another_architecture_has_no_donors() -> None:
     assert data(("a", ARM, 1.0)).donors(HARDWARE, "p") == []
 
 
+def test_schedules_of_unknown_hardware_or_of_another_pipeline_are_no_donors() -> None:
+    known = data(("a", HARDWARE, 1.0))
+    here = known.measurements[0]
+    other_rows = (replace(here, hardware="other"), replace(here, pipeline="older"))
+
+    assert replace(known, measurements=other_rows).donors(HARDWARE, "p") == []
+
+
 def test_studies_are_about_the_most_measured_hardware() -> None:
     known = data(("a", HARDWARE, 1.0), ("b", HARDWARE, 1.0), ("a", WIDER, 1.0))
     assert known.most_measured() == (HARDWARE, "p")

@@ -17,7 +17,7 @@ from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.datasets.store import Store
 from recommender.session import Machine
 from recommender.vocabulary import Donor, Hardware, Outcome, Schedule, Status
-from tests.datasets.test_store import HARDWARE, SKETCH, measurement
+from tests.datasets.test_store import SKETCH, measurement
 from tests.recommender.test_candidates import matmul
 
 WORKLOADS = {name: matmul(64, 64, 64, key=name) for name in ("a", "b", "shared")}
@@ -35,9 +35,7 @@ def timed(workload: str, inner: int, seconds: float, donor: str | None = None) -
 
 def library(*measurements: Measurement, exclude: tuple[str, ...] = ()) -> list[Donor]:
     lineage = Lineage.of(measurements, KERNELS)
-    return build_library(
-        measurements, WORKLOADS, lineage, hardware=HARDWARE.id, pipeline="p", exclude_models=exclude
-    )
+    return build_library(measurements, WORKLOADS, lineage, exclude)
 
 
 def test_the_best_distinct_schedules_come_first() -> None:
@@ -60,11 +58,8 @@ def test_at_most_so_many_of_a_workload() -> None:
     assert len(library(*many)) == PER_WORKLOAD
 
 
-def test_failures_and_other_hardware_are_no_donors() -> None:
-    failed = measurement("a", 4, Outcome.failure(Status.WRONG_OUTPUT, "off"))
-    elsewhere = replace(timed("a", 8, 1.0), hardware="other")
-
-    assert library(failed, elsewhere) == []
+def test_failures_are_no_donors() -> None:
+    assert library(measurement("a", 4, Outcome.failure(Status.WRONG_OUTPUT, "off"))) == []
 
 
 def test_leaving_a_model_out_leaves_out_its_schedules() -> None:

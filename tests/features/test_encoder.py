@@ -127,6 +127,31 @@ def test_odd_vectors_are_cut_into_powers_of_two(vector: int, pieces: int) -> Non
     assert column(X, "schedule.inner_vector_pieces") == pieces
 
 
+def test_what_repair_changed_is_counted_in_doublings() -> None:
+    workload = matmul(96, 64, 32)  # the donor's tiles: (4, 1, 4, 4), (2, 1, 2, 16), (8, 4)
+    schedule = Schedule(workload.sketches[0], ((4, 3, 2, 4), (2, 1, 2, 16), (2, 16), 2))
+
+    X = encode(workload, [Candidate(workload, schedule, "nearest", DONOR)], HARDWARE)
+
+    assert column(X, "pair.tiles_changed") == 2
+    assert column(X, "pair.repair_distance") == pytest.approx((np.log2(3) + 1) + (2 + 2))
+    assert column(X, "pair.inner_repair_distance") == pytest.approx(2)
+    assert column(X, "pair.location_was_open") == 0
+
+
+@given(st.permutations(range(12)))
+@settings(max_examples=20, deadline=None)
+def test_a_candidate_has_the_same_features_in_any_company(order: list[int]) -> None:
+    workload = matmul(60, 84, 90)
+    transfers = transfer_candidates(workload, [DONOR], HARDWARE)
+    every = (transfers + fallback_candidates(workload, HARDWARE))[: len(order)]
+
+    together = encode(workload, [every[i] for i in order], HARDWARE)
+
+    alone = np.vstack([encode(workload, [every[i]], HARDWARE) for i in order])
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_encoding_is_fast() -> None:
     import time
 
