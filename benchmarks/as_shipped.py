@@ -1,11 +1,10 @@
 """How good the order that `recommend` measures is on each machine that has outcomes.
 
-    python benchmarks/as_shipped.py [--hardware ID] [--seed N] [--own-candidates N]
+    python benchmarks/as_shipped.py [--hardware ID] [--seed N]
 
 `recommender evaluate` says it of the most measured machine, this of any: one model left out at a time, novel
-shapes only, by a ranker that has learned from all machines, beside the order of shapes. With
-`--own-candidates` only so many candidates of each search are learned from, as a ranker for one run does
-(32). Takes five minutes on two cores; nothing is measured.
+shapes only, by a ranker that has learned from all machines, beside the order of shapes. Takes a
+minute or two on two cores; nothing is measured.
 """
 
 from __future__ import annotations
@@ -32,18 +31,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--hardware", help="hardware id [default: the most measured]")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--own-candidates", type=int)
     options = parser.parse_args()
     data = load_data(SHIPPED)
     most_measured, pipeline = data.most_measured()
     hardware = data.hardware[options.hardware or most_measured.id]
     scores: list[KernelScore] = []
     for fold in make_folds(data, hardware, pipeline, learn_from=data.relatives(hardware)):
-        rows = fold.train.thinned(options.own_candidates) if options.own_candidates else fold.train
-        ranker = HedgedRanker(fit_ranker(rows, hardware.id, seed=options.seed))
+        ranker = HedgedRanker(fit_ranker(fold.train, hardware.id, seed=options.seed))
         scores += score_trained(AS_SHIPPED, ranker, fold)
         scores += score_trained(NEAREST, NearestShapeRanker(), fold)
-        print(f"{fold.model}: learned from {len(rows.y)} outcomes", flush=True)
+        print(f"{fold.model}: learned from {len(fold.train.lessons().y)} outcomes", flush=True)
     print(f"{hardware.id}: {summarise(scores)[0].kernels} kernels; time-weighted regret, % (95 % interval)")
     for s in summarise(scores):
         cells = [

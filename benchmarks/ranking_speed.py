@@ -3,8 +3,8 @@
     python benchmarks/ranking_speed.py [MODEL]
 
 Ranks the kernels of a zoo model (default resnet50) with the shipped ranker and the shipped outcomes, without
-what comes from the model. Prints the seconds of each step, the least of three times. Nothing is measured on the
-hardware, but run nothing beside it.
+what comes from the model. Prints the seconds of each step, the least of three times. Nothing is measured on
+the hardware, but run nothing beside it.
 """
 
 from __future__ import annotations

@@ -26,9 +26,6 @@ from recommender.vocabulary import Candidate, Donor, Hardware, digest
 OTHER_MACHINE_WEIGHT = 0.3
 """What another machine's outcome weighs, of a workload that was measured on the machine trained for too."""
 
-OWN_CANDIDATES = 32
-"""How many of a workload's own candidates a ranker for one run learns from: half of a usual search."""
-
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -74,12 +71,23 @@ class TrainingSet:
         """The same rows, `y` relative to the best that is still there of each workload."""
         return replace(self, y=_log2_ratios(self.seconds, self.groups))
 
-    def thinned(self, most: int) -> TrainingSet:
-        """At most so many of each workload's candidates that have no donor, from the fastest to the slowest.
+    def lessons(self) -> TrainingSet:
+        """What a ranker learns from: transfers, compared with each other; all there is where none ran.
 
-        Those of a search are many and alike; transfers stay.
+        A search holds the best of its kernel, and has no donor. It would teach that what has none is good,
+        and a kernel's untuned schedules, which have none either, are not (docs/decisions.md).
+
+        Raises:
+            DataError: nothing ran.
         """
-        return self.only(_spread(self.is_transfer, self.seconds, self.groups, most))
+        usable = self.usable()
+        if not len(usable.y):
+            raise DataError(
+                f"none of {len(self.y)} measured candidates ran, so there is nothing to learn from; "
+                "measure others (recommender collect MODEL), or train on more outcomes"
+            )
+        transfers = usable.only(usable.is_transfer).usable()
+        return (transfers if len(transfers.y) else usable).judged_by_itself()
 
     def without(self, workloads: Collection[str]) -> TrainingSet:
         """The rows of other workloads."""
@@ -94,13 +102,13 @@ def training_set(
     exclude_models: Collection[str] = (),
     workloads: Container[str] | None = None,
     library: Data | None = None,
-    own_candidates: int | None = None,
+    transfers_only: bool = False,
 ) -> TrainingSet:
     """Encode every measured candidate, of some workloads or of all, that does not come from excluded models.
 
     A workload that was measured on several machines makes a group on each. Candidates are transfers from
-    donors of `library`, by default of the data itself without the excluded models. With `own_candidates` the
-    rows are `thinned`, before they are encoded, which takes most of the time.
+    donors of `library`, by default of the data itself without the excluded models. With `transfers_only`
+    the others are not encoded, which takes most of the time, unless no transfer ran.
 
     A candidate's donor is the one that it was made from when it was measured. It counts only if it comes
     from other models than those that the workload occurs in: what else was measured is the workload's own.
@@ -125,9 +133,9 @@ def training_set(
     groups = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part.seconds) for part in parts])
     seconds = np.concatenate([part.seconds for part in parts])
     donor_ids = np.concatenate([part.donor_ids for part in parts])
-    kept = np.full(len(groups), True)
-    if own_candidates is not None:
-        kept = _spread(donor_ids != "", seconds, groups, own_candidates)
+    kept = np.asarray(donor_ids != "")
+    if not (transfers_only and np.isfinite(seconds[kept]).any()):
+        kept = np.full(len(groups), True)
     per_part = zip(parts, np.split(kept, np.flatnonzero(np.diff(groups)) + 1), keys, strict=True)
     return TrainingSet(
         X=np.vstack([part.encoded(rows, by_id[id_]) for part, rows, (_, id_) in per_part]),
@@ -150,18 +158,6 @@ def _by_workload_and_machine(
         if is_here and (workloads is None or m.workload in workloads):
             measured[m.workload, m.hardware].append(m)
     return measured
-
-
-def _spread(is_transfer: Rows, seconds: Vector, groups: Groups, most: int) -> Rows:
-    """All transfers, and of the others at most so many of a group, evenly from the fastest to the slowest."""
-    own = np.flatnonzero(~is_transfer)
-    own = own[np.lexsort((seconds[own], groups[own]))]  # by workload, the fastest first
-    _, starts, counts = np.unique(groups[own], return_index=True, return_counts=True)
-    # Even steps from the first to the last; a workload with fewer has places beyond its end.
-    wanted = np.rint(np.linspace(0, 1, most) * (np.maximum(counts, most) - 1)[:, None]).astype(np.int64)
-    kept = is_transfer.copy()
-    kept[own[(starts[:, None] + wanted)[wanted < counts[:, None]]]] = True
-    return kept
 
 
 def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
@@ -223,13 +219,11 @@ def train_ranker(
 ) -> tuple[BoostedRanker, RankerCard]:
     """Train for one run, on what was measured on `hardware` and its relatives, without excluded models.
 
-    A run waits for it, so only a part of the searches is learned from.
-
     Raises:
         DataError: nothing to train on, or nothing of it ran.
     """
     data = data.without_models(exclude_models)
-    rows = training_set(data, data.relatives(hardware), pipeline, own_candidates=OWN_CANDIDATES)
+    rows = training_set(data, data.relatives(hardware), pipeline, transfers_only=True)
     ranker = fit_ranker(rows, hardware.id, objective, seed, threads)
     return ranker, describe_ranker(data, rows, hardware.id, objective, seed, exclude_models)
 
@@ -241,17 +235,12 @@ def fit_ranker(
     seed: int = 0,
     threads: int | None = None,
 ) -> BoostedRanker:
-    """Train on all workloads of which something ran; see `machine_weights`.
+    """Train on the rows' `lessons`, weighted by `machine_weights`.
 
     Raises:
         DataError: nothing ran.
     """
-    measured, rows = len(rows.y), rows.usable()
-    if not len(rows.y):
-        raise DataError(
-            f"none of {measured} measured candidates ran, so there is nothing to learn from; measure others "
-            "(recommender collect MODEL), or train on more outcomes"
-        )
+    rows = rows.lessons()
     return BoostedRanker(objective=objective, seed=seed, threads=threads).fit(
         rows.X, rows.y, rows.groups, sample_weight=machine_weights(rows, hardware)
     )
@@ -283,14 +272,15 @@ def describe_ranker(
     exclude_models: Collection[str] = (),
 ) -> RankerCard:
     """The page about a ranker that is trained on these rows of the data, for hardware of that id."""
-    learned = set(rows.workloads)
+    rows = rows.lessons()
+    learned = {rows.workloads[group] for group in np.unique(rows.groups)}
     used = data.without_models(exclude_models).measurements
     models = data.lineage.models_of(m for m in used if m.workload in learned)
     return RankerCard(
         features_hash=FEATURES_HASH,
         data_digest=_digest(rows),
         rows=len(rows.y),
-        workloads=len(set(rows.workloads)),
+        workloads=len(learned),
         objective=objective,
         settings=BoostedRanker().trees,
         hardware=hardware,

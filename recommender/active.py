@@ -12,7 +12,7 @@ from recommender.features import FEATURES_HASH
 from recommender.models.artefact import load_ranker, save_ranker
 from recommender.models.boosted import BoostedRanker
 from recommender.models.registry import SHIPPED_NAME, active_name, ranker_stem, rankers_folder
-from recommender.models.training import OWN_CANDIDATES, train_ranker
+from recommender.models.training import train_ranker
 from recommender.progress import Reporter
 from recommender.session import Machine
 from recommender.vocabulary import Hardware, digest
@@ -75,7 +75,7 @@ def trained_without(
     learned_from = sorted(
         (m.workload, m.schedule.id, m.hardware, m.outcome.median_seconds) for m in allowed.measurements
     )
-    settings = {**BoostedRanker(seed=seed).get_params(), "own_candidates": OWN_CANDIDATES}
+    settings = {**BoostedRanker(seed=seed).get_params(), "learns": "transfers"}
     name = digest([sorted(in_data), FEATURES_HASH, hardware.id, pipeline, learned_from, settings])
     stem = rankers_folder() / "without" / name
     try:

@@ -76,17 +76,36 @@ def test_what_its_own_model_gave_is_no_transfer() -> None:
     assert rows_of(DONOR, first, own).is_transfer.tolist() == [False, False, False]
 
 
-def test_a_run_learns_from_a_spread_of_a_search_and_all_transfers() -> None:
-    search = [timed("a", inner, 10.0 * n) for n, inner in enumerate((1, 2, 4, 8, 16, 32, 64), 1)]
-    rows = rows_of(*search, replace(TRANSFER, donor=search[0].donor_id))
+def test_transfers_are_the_lessons_and_are_compared_with_each_other() -> None:
+    slower = replace(TRANSFER, schedule=timed("b", 32, 1.0).schedule, outcome=Outcome.of_times([8.0]))
+    rows = rows_of(DONOR, timed("a", 8, 1.0), timed("b", 16, 0.5), TRANSFER, slower)
 
-    thinned = rows.thinned(3)
+    lessons = rows.lessons()
 
-    assert sorted(thinned.seconds[~thinned.is_transfer]) == [10.0, 40.0, 70.0]
-    assert thinned.seconds[thinned.is_transfer].tolist() == [2.0]
-    assert thinned.y.tolist() == rows.y[np.isin(rows.seconds, thinned.seconds)].tolist()
-    for enough in (7, 100):
-        assert rows.thinned(enough).seconds.tolist() == rows.seconds.tolist()
+    assert lessons.is_transfer.all()
+    assert lessons.seconds.tolist() == [2.0, 8.0]
+    assert lessons.y.tolist() == [0.0, 2.0]
+
+
+def test_where_no_transfer_ran_searches_are_the_lessons() -> None:
+    failed = replace(TRANSFER, outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+
+    lessons = rows_of(DONOR, timed("a", 8, 1.0), failed).lessons()
+
+    assert sorted(lessons.seconds) == [1.0, 4.0]
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_what_is_no_lesson_need_not_be_encoded(ran: bool) -> None:
+    transfer = TRANSFER if ran else replace(TRANSFER, outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+    known = Data((DONOR, timed("a", 8, 1.0), transfer), KERNELS, WORKLOADS, {HARDWARE.id: HARDWARE})
+
+    everything = training_set(known, [HARDWARE], "p").lessons()
+    encoded = training_set(known, [HARDWARE], "p", transfers_only=True)
+
+    assert encoded.is_transfer.all() == ran
+    np.testing.assert_array_equal(encoded.lessons().X, everything.X)
+    np.testing.assert_array_equal(encoded.lessons().y, everything.y)
 
 
 def test_times_from_a_busy_machine_count_only_where_there_are_no_others() -> None:
@@ -116,7 +135,11 @@ def test_another_machine_weighs_less_only_of_what_this_one_measured_too() -> Non
 class TestWhatARankerWasTrainedOn:
     """Two pages are of the same training only if the two rankers are the same."""
 
-    FAILED = replace(timed("a", 16, 1.0), outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"))
+    FAILED = replace(
+        TRANSFER,
+        schedule=timed("b", 16, 1.0).schedule,
+        outcome=Outcome.failure(Status.CRASHED, "SIGSEGV"),
+    )
 
     def page(self, *measured: Measurement, **changes: Any) -> RankerCard:
         known = Data(measured, KERNELS, WORKLOADS, {h.id: h for h in (HARDWARE, ELSEWHERE)})
@@ -128,6 +151,9 @@ class TestWhatARankerWasTrainedOn:
         later = replace(self.page(DONOR, TRANSFER), trained_at="another day", metrics={"regret_at_1": 0.5})
 
         assert page.is_of_same_training(later)
+        assert page.is_of_same_training(
+            self.page(DONOR, timed("a", 8, 1.0), TRANSFER)
+        )  # one more in a search
         assert (page.hardware, page.seed) == (HARDWARE.id, 0)
 
     def test_differs_with_outcomes_and_settings(self) -> None:
