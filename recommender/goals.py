@@ -97,7 +97,7 @@ def goals_table(summary: Json) -> str:
         if value is None:
             here, verdict = "-", "not measured"
         else:
-            here = f"{'at least ' if summary.get(goal.bounds) else ''}{goal.scale * value:.3g}"
+            here = f"{'at least ' if summary.get(goal.bounds) else ''}{goal.scale * value:.4g}"
             verdict = "met" if goal.is_met(value) else "**missed**"
         lines.append(f"| {goal.what} | {goal.paper or '-'} | {goal.wanted} | {here} | {verdict} |")
     return "\n".join(lines) + "\n"
