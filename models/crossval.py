@@ -189,9 +189,8 @@ def leave_one_model_out_as_shipped(
 ) -> list[KernelScore]:
     """Scores of the order that `recommend` measures, novel shapes only.
 
-    The ranker learns from outcomes of all related machines, those of others than the judged one weighing
-    less. The rankers of `leave_one_model_out` learn from the judged machine's alone, which takes a third of
-    the time.
+    The ranker learns from the transfers of all related machines, those of others than the judged one
+    weighing less. The rankers of `leave_one_model_out` learn from the judged machine alone.
     """
     scores: list[KernelScore] = []
     for fold in make_folds(data, hardware, pipeline, learn_from=data.relatives(hardware)):
