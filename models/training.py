@@ -80,14 +80,13 @@ class TrainingSet:
         Raises:
             DataError: nothing ran.
         """
-        usable = self.usable()
-        if not len(usable.y):
+        lessons = self.only(_lessons(self.is_transfer, self.seconds)).usable()
+        if not len(lessons.y):
             raise DataError(
                 f"none of {len(self.y)} measured candidates ran, so there is nothing to learn from; "
                 "measure others (recommender collect MODEL), or train on more outcomes"
             )
-        transfers = usable.only(usable.is_transfer).usable()
-        return (transfers if len(transfers.y) else usable).judged_by_itself()
+        return lessons.judged_by_itself()
 
     def without(self, workloads: Collection[str]) -> TrainingSet:
         """The rows of other workloads."""
@@ -102,13 +101,13 @@ def training_set(
     exclude_models: Collection[str] = (),
     workloads: Container[str] | None = None,
     library: Data | None = None,
-    transfers_only: bool = False,
+    lessons_only: bool = False,
 ) -> TrainingSet:
     """Encode every measured candidate, of some workloads or of all, that does not come from excluded models.
 
     A workload that was measured on several machines makes a group on each. Candidates are transfers from
-    donors of `library`, by default of the data itself without the excluded models. With `transfers_only`
-    the others are not encoded, which takes most of the time, unless no transfer ran.
+    donors of `library`, by default of the data itself without the excluded models. With `lessons_only` the
+    rest is not encoded, which takes most of the time; see `TrainingSet.lessons`.
 
     A candidate's donor is the one that it was made from when it was measured. It counts only if it comes
     from other models than those that the workload occurs in: what else was measured is the workload's own.
@@ -133,9 +132,7 @@ def training_set(
     groups = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part.seconds) for part in parts])
     seconds = np.concatenate([part.seconds for part in parts])
     donor_ids = np.concatenate([part.donor_ids for part in parts])
-    kept = np.asarray(donor_ids != "")
-    if not (transfers_only and np.isfinite(seconds[kept]).any()):
-        kept = np.full(len(groups), True)
+    kept = _lessons(donor_ids != "", seconds) if lessons_only else np.full(len(groups), True)
     per_part = zip(parts, np.split(kept, np.flatnonzero(np.diff(groups)) + 1), keys, strict=True)
     return TrainingSet(
         X=np.vstack([part.encoded(rows, by_id[id_]) for part, rows, (_, id_) in per_part]),
@@ -158,6 +155,11 @@ def _by_workload_and_machine(
         if is_here and (workloads is None or m.workload in workloads):
             measured[m.workload, m.hardware].append(m)
     return measured
+
+
+def _lessons(is_transfer: Rows, seconds: Vector) -> Rows:
+    """Transfers; every row where none of them ran."""
+    return is_transfer if np.isfinite(seconds[is_transfer]).any() else np.full(len(seconds), True)
 
 
 def _log2_ratios(seconds: Vector, groups: Groups) -> Vector:
@@ -223,7 +225,7 @@ def train_ranker(
         DataError: nothing to train on, or nothing of it ran.
     """
     data = data.without_models(exclude_models)
-    rows = training_set(data, data.relatives(hardware), pipeline, transfers_only=True)
+    rows = training_set(data, data.relatives(hardware), pipeline, lessons_only=True)
     ranker = fit_ranker(rows, hardware.id, objective, seed, threads)
     return ranker, describe_ranker(data, rows, hardware.id, objective, seed, exclude_models)
 

@@ -75,7 +75,7 @@ def trained_without(
     learned_from = sorted(
         (m.workload, m.schedule.id, m.hardware, m.outcome.median_seconds) for m in allowed.measurements
     )
-    settings = {**BoostedRanker(seed=seed).get_params(), "learns": "transfers"}
+    settings = BoostedRanker(seed=seed).get_params()
     name = digest([sorted(in_data), FEATURES_HASH, hardware.id, pipeline, learned_from, settings])
     stem = rankers_folder() / "without" / name
     try:

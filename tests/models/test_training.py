@@ -101,7 +101,7 @@ def test_what_is_no_lesson_need_not_be_encoded(ran: bool) -> None:
     known = Data((DONOR, timed("a", 8, 1.0), transfer), KERNELS, WORKLOADS, {HARDWARE.id: HARDWARE})
 
     everything = training_set(known, [HARDWARE], "p").lessons()
-    encoded = training_set(known, [HARDWARE], "p", transfers_only=True)
+    encoded = training_set(known, [HARDWARE], "p", lessons_only=True)
 
     assert encoded.is_transfer.all() == ran
     np.testing.assert_array_equal(encoded.lessons().X, everything.X)
