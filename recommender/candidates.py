@@ -161,6 +161,8 @@ def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterat
     """Tilings with whole vectors innermost and a register tile that fits: two sizes of each."""
     lanes = hardware.simd_lanes
     spatial = [i for i, s in enumerate(sketch.tiles) if s.parts == 4]
+    # A mean over images has no rows to share among the cores, only channels.
+    chunks = hardware.threads // math.prod(sketch.tiles[i].extent for i in spatial[:-1])
     for vectors, rows in ((2, 6), (1, 12), (4, 4), (1, 4)):
         tiles: list[Tile] = []
         for i, sample in enumerate(sketch.tiles):
@@ -168,7 +170,7 @@ def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterat
                 last = i == spatial[-1]
                 second_last = len(spatial) > 1 and i == spatial[-2]
                 inner = lanes * vectors if last else rows if second_last else 1
-                tiles.append(_split(sample, inner, 4 if last else 1))
+                tiles.append(_split(sample, inner, 4, chunks) if last else _split(sample, inner))
             else:
                 tiles.append(_split_reduction(sample))
         yield tuple(tiles)
@@ -176,11 +178,11 @@ def _own_tiles(sketch: Sketch, workload: Workload, hardware: Hardware) -> Iterat
             return
 
 
-def _split(sample: SampledTile, inner: int, middle: int) -> Tile:
-    """[outer, 1, middle, inner] with divisors not above what is asked for."""
+def _split(sample: SampledTile, inner: int, middle: int = 1, outer: int = 1) -> Tile:
+    """[outer, 1, middle, inner] with divisors not above what is asked for, and `outer` or more if it goes."""
     innermost = max(d for d in divisors(sample.extent) if d <= min(inner, sample.max_innermost))
     rest = sample.extent // innermost
-    second = max(d for d in divisors(rest) if d <= middle)
+    second = max(d for d in divisors(rest) if d == 1 or (d <= middle and rest // d >= outer))
     return (rest // second, 1, second, innermost)
 
 

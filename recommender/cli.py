@@ -121,6 +121,9 @@ def tune(
     heavy_trials: Annotated[
         int, typer.Option(min=0, help="trials for the kernels that make up 80 % of a model's time")
     ] = 0,
+    kernel: Annotated[
+        list[str] | None, typer.Option("--kernel", help="only kernels of such names, as 'mean*'; repeatable")
+    ] = None,
     cold: Annotated[
         bool, typer.Option("--cold", help="ignore the library: the reference that transfer is judged by")
     ] = False,
@@ -144,7 +147,7 @@ def tune(
     knowledge = None if cold else gather_knowledge(run)
     source = "tune" if cold else "warm-tune"
     with open_workspace(machine, store, source, seed) as workspace:
-        search(prepared, trials, workspace, reporter, knowledge, heavy_trials)
+        search(prepared, trials, workspace, reporter, knowledge, heavy_trials, kernel or ())
 
 
 @app.command()

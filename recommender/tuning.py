@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from recommender.datasets.records import Measurement, Search
-from recommender.errors import NothingMeasuredError
+from recommender.errors import NothingMeasuredError, UsageError
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.knowledge import Knowledge
@@ -38,23 +39,35 @@ def tune(
     reporter: Reporter,
     knowledge: Knowledge | None = None,
     heavy_trials: int = 0,
+    names: Sequence[str] = (),
 ) -> int:
     """Spend `trials` on every kernel that has not had them yet. Return the number of trials spent.
 
     Then the heavy kernels get the rest of `heavy_trials`, if that is more. With knowledge, searches start
-    warm, and are stored as such. A kernel that the worker cannot take is reported and left out.
+    warm, and are stored as such. A kernel that the worker cannot take is reported and left out. With `names`,
+    which are patterns as a shell has them, all others are left out too.
 
     Raises:
+        UsageError: no kernel has such a name.
         NothingMeasuredError: not one kernel could be searched.
     """
     for model in models:
         workspace.register(model)
-    everything = [(model, kernel) for model in models for kernel in model.kernels]
+    everything = [(model, kernel) for model in models for kernel in _named(model, names)]
+    if not everything:
+        raise UsageError(
+            f"no kernel is called {' or '.join(names)}; a run's report says what kernels are called"
+        )
     spent = _tune(everything, _Tuner(trials, workspace, reporter, knowledge), reporter)
     if heavy_trials > trials:
-        heavy = [(m, k) for m in models for k in heavy_kernels(m.kernels, _best_seconds(m, workspace))]
+        heavy = [(m, k) for m in models for k in heavy_kernels(_named(m, names), _best_seconds(m, workspace))]
         spent += _tune(heavy, _Tuner(heavy_trials, workspace, reporter, knowledge), reporter)
     return spent
+
+
+def _named(model: PreparedModel, names: Sequence[str]) -> list[Kernel]:
+    """The kernels of a model that one of the patterns fits; all without any."""
+    return [k for k in model.kernels if not names or any(fnmatchcase(k.name, name) for name in names)]
 
 
 def heavy_kernels(kernels: Sequence[Kernel], seconds: Mapping[str, float]) -> list[Kernel]:

@@ -1,4 +1,4 @@
-"""TVM's design space for a workload, and replaying one of its sketches with other decisions."""
+"""The design space of a workload, and replaying one of its sketches with other decisions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Instruction, Trace
 from tvm.target import Target
 
+from recommender.compiler.reductions import tiled_reductions
 from recommender.traces import SAMPLING, readings, told_apart
 from recommender.vocabulary import Decision, Schedule, Sketch
 
@@ -22,16 +23,19 @@ class ReplayError(Exception):
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """A workload's module with TVM's sketches for it and the target's post-processing."""
+    """A workload's module with the sketches for it and the target's post-processing.
+
+    `samples` holds a schedule of each sketch, with decisions that TVM drew.
+    """
 
     module: IRModule
     context: ms.TuneContext
     sketches: tuple[Sketch, ...]
-    traces: tuple[Trace, ...]
+    samples: tuple[TirSchedule, ...]
 
     @classmethod
     def of(cls, module: IRModule, target: Target) -> DesignSpace:
-        """Generate the design space of a module whose only function is `main`."""
+        """The design space of a module whose only function is `main`: TVM's, and tiled reductions."""
         context = ms.TuneContext(
             mod=module,
             target=target,
@@ -40,8 +44,9 @@ class DesignSpace:
             num_threads=1,
             rand_state=1,
         ).clone()
-        traces = tuple(schedule.trace for schedule in context.generate_design_space())
-        return cls(module, context, told_apart([readings(trace.as_json()) for trace in traces]), traces)
+        samples = (*context.generate_design_space(), *tiled_reductions(module, target))
+        read = [readings(schedule.trace.as_json()) for schedule in samples]
+        return cls(module, context, told_apart(read), samples)
 
     def to_json(self) -> str:
         """The module in TVM's JSON form, which is valid within this TVM version only."""
@@ -55,7 +60,7 @@ class DesignSpace:
         """
         if schedule.sketch not in self.sketches:
             raise ReplayError("the workload has no sketch of this structure")
-        trace = self.traces[self.sketches.index(schedule.sketch)]
+        trace = self.samples[self.sketches.index(schedule.sketch)].trace
         result = TirSchedule(self.module, seed=1)
         try:
             trace.apply_to_schedule(

@@ -57,7 +57,7 @@ def search(
     candidates, results = _replay_known(space, known)
     if candidates:
         learn(candidates, results)
-    context.pre_tuning(trials, _BATCH, list(space.context.generate_design_space()), database, model)
+    context.pre_tuning(trials, _BATCH, list(space.samples), database, model)
     spent = 0
     while batch := context.generate_measure_candidates():
         outcomes = measure([(c.sch, space.schedule_of(c.sch.trace)) for c in batch])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.datasets.layers import load_data
+from recommender.errors import UsageError
 from recommender.knowledge import gather_knowledge
 from recommender.progress import Reporter
 from recommender.run import Clock, Options, Run
@@ -87,6 +88,20 @@ def test_heavy_kernels_get_more_trials_and_only_they(
     assert spent > 0
     assert {key for key, n in trials.items() if n == 6} == heavy
     assert {key for key, n in trials.items() if n == 2} == set(trials) - heavy
+
+
+def test_only_kernels_of_the_given_names_are_searched(
+    model: PreparedModel, machine: Machine, tmp_path: Path
+) -> None:
+    first = next(k for k in model.kernels if k.workload.reduction_extents)
+    others = [k for k in model.kernels if k.name != first.name]
+    with open_workspace(machine, tmp_path / "outcomes.db", "tune") as workspace:
+        tune([model], 2, workspace, Reporter(0), names=[f"{first.name[:-1]}?"], heavy_trials=4)
+
+        assert len(workspace.kept(first.workload.key)) == 4
+        assert not any(workspace.kept(k.workload.key) for k in others)
+        with pytest.raises(UsageError, match="no kernel is called pool"):
+            tune([model], 2, workspace, Reporter(0), names=["pool*"])
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.floats(1e-6, 1.0)), min_size=1, max_size=8))

@@ -98,7 +98,7 @@ def test_every_sketch_replays_as_itself(node: onnx.NodeProto, tmp_path: Path, ma
     spaces = list(model.spaces.values())
 
     assert max(len(space.sketches) for space in spaces) >= (3 if node.op_type == "ReduceSum" else 9)
-    for space, trace in [(each, trace) for each in spaces for trace in each.traces]:
+    for space, trace in [(each, sample.trace) for each in spaces for sample in each.samples]:
         assert len(set(space.sketches)) == len(space.sketches)
         schedule = space.schedule_of(trace)
         expected = TirSchedule(space.module, seed=1)
