@@ -145,11 +145,11 @@ class Store:
             return {id_: Hardware.from_json(json.loads(text)) for id_, text in rows}
 
     def add_kernels(self, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
-        """Remember which workloads a model consists of."""
+        """Remember which workloads a model consists of, and the sketches that they have by now."""
         with self._guard(), self._writing():
             for use, workload in kernels:
                 self._db.execute(
-                    "INSERT OR IGNORE INTO workload VALUES (?, ?)",
+                    "INSERT OR REPLACE INTO workload VALUES (?, ?)",
                     (workload.key, canonical_json(workload.to_json())),
                 )
                 self._db.execute(

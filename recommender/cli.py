@@ -16,6 +16,7 @@ from rich.console import Console
 from recommender import cli_library, cli_models, cli_study
 from recommender.cli_options import (
     Exclude,
+    KernelNames,
     Models,
     Output,
     Quiet,
@@ -121,9 +122,7 @@ def tune(
     heavy_trials: Annotated[
         int, typer.Option(min=0, help="trials for the kernels that make up 80 % of a model's time")
     ] = 0,
-    kernel: Annotated[
-        list[str] | None, typer.Option("--kernel", help="only kernels of such names, as 'mean*'; repeatable")
-    ] = None,
+    kernel: KernelNames = None,
     cold: Annotated[
         bool, typer.Option("--cold", help="ignore the library: the reference that transfer is judged by")
     ] = False,
@@ -155,6 +154,7 @@ def tune(
 def collect(
     models: Models,
     per_kernel: Annotated[int, typer.Option(min=2, help="candidates to measure per kernel")] = 40,
+    kernel: KernelNames = None,
     target: TargetOption = "host",
     threads: Threads = None,
     seed: Seed = 0,
@@ -170,7 +170,7 @@ def collect(
     machine = this_machine(target, threads)
     prepared = [prepare_named(name, machine) for name in models]
     with open_workspace(machine, store, "collect", seed) as workspace:
-        measure_transfers(prepared, per_kernel, workspace, reporter_for(quiet, verbose))
+        measure_transfers(prepared, per_kernel, workspace, reporter_for(quiet, verbose), kernel or ())
 
 
 @app.command()

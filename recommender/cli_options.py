@@ -35,6 +35,9 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude-model", help="leave out what only this model gave; repeatable"),
 ]
+KernelNames = Annotated[
+    list[str] | None, typer.Option("--kernel", help="only kernels of such names, as 'mean*'; repeatable")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, no remarks")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="say more")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="write the result into this folder")]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
@@ -21,26 +22,34 @@ from recommender.errors import DataError
 from recommender.features import encode
 from recommender.models.contract import Ranker
 from recommender.progress import Reporter
-from recommender.session import Machine, PreparedModel
+from recommender.session import Machine, PreparedModel, named_kernels
 from recommender.vocabulary import Candidate, Donor, Kernel, Outcome
 from recommender.workspace import Workspace
 
 
 def collect(
-    models: Sequence[PreparedModel], per_kernel: int, workspace: Workspace, reporter: Reporter
+    models: Sequence[PreparedModel],
+    per_kernel: int,
+    workspace: Workspace,
+    reporter: Reporter,
+    names: Sequence[str] = (),
 ) -> int:
-    """Measure up to `per_kernel` candidates of every kernel. Return how many were measured.
+    """Measure up to `per_kernel` candidates of every kernel, or of those with such `names`.
+
+    Returns how many were measured.
 
     Raises:
+        UsageError: no kernel has such a name.
         NothingMeasuredError: there was something to measure, and all of it failed.
     """
     for model in models:
         workspace.register(model)
+    work = named_kernels(models, names)
     data, attempts = load_data(SHIPPED, workspace.store.path), Attempts(reporter)
-    with reporter.steps("collecting", sum(len(model.kernels) for model in models)) as steps:
-        for model in models:
+    with reporter.steps("collecting", len(work)) as steps:
+        for model, pairs in itertools.groupby(work, key=itemgetter(0)):
             ranker = _ranker_without(model, data, workspace, reporter)
-            for kernel in model.kernels:
+            for _, kernel in pairs:
                 donors = _donors(kernel, data, workspace.machine)
                 chosen = _chosen(kernel, donors, ranker, per_kernel, workspace)
                 with attempts.on(f"{model.name} {kernel.name}"):

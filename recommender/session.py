@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recommender.compiler import setup
 from recommender.datasets.records import Setting
-from recommender.errors import ModelError
+from recommender.errors import ModelError, UsageError
 from recommender.harness.measurer import Task
 from recommender.vocabulary import Hardware, Json, Kernel
 
@@ -69,6 +70,25 @@ class PreparedModel:
     def task(self, kernel: Kernel) -> Task:
         """A kernel in the form in which it goes to a worker."""
         return Task(kernel.workload.key, self.spaces[kernel.workload.key].to_json())
+
+
+def named_kernels(
+    models: Sequence[PreparedModel], names: Sequence[str] = ()
+) -> list[tuple[PreparedModel, Kernel]]:
+    """Kernels of models, in order: those with a name like one of the patterns, which are a shell's, or all.
+
+    Raises:
+        UsageError: no kernel has such a name.
+    """
+    everything = [(model, kernel) for model in models for kernel in model.kernels]
+    if not names:
+        return everything
+    named = [(m, k) for m, k in everything if any(fnmatchcase(k.name, name) for name in names)]
+    if not named:
+        raise UsageError(
+            f"no kernel is called {' or '.join(names)}; a run's report says what they are called"
+        )
+    return named
 
 
 def find_model(name: str) -> Path | None:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from recommender.datasets.records import Measurement, Search
-from recommender.errors import NothingMeasuredError, UsageError
+from recommender.errors import NothingMeasuredError
 from recommender.harness.client import WorkerFailure
 from recommender.harness.measurer import Task
 from recommender.knowledge import Knowledge
 from recommender.progress import Reporter
 from recommender.ranking import rank_kernel
-from recommender.session import PreparedModel
+from recommender.session import PreparedModel, named_kernels
 from recommender.vocabulary import Candidate, Kernel, Outcome, Schedule
 from recommender.workspace import Workspace
 
@@ -60,14 +59,11 @@ def tune(
         )
     spent = _tune(everything, _Tuner(trials, workspace, reporter, knowledge), reporter)
     if heavy_trials > trials:
-        heavy = [(m, k) for m in models for k in heavy_kernels(_named(m, names), _best_seconds(m, workspace))]
-        spent += _tune(heavy, _Tuner(heavy_trials, workspace, reporter, knowledge), reporter)
+        heavy = [(m, k) for m in models for k in heavy_kernels(m.kernels, _best_seconds(m, workspace))]
+        wanted = {(m.name, k.name) for m, k in everything}
+        named = [(m, k) for m, k in heavy if (m.name, k.name) in wanted]
+        spent += _tune(named, _Tuner(heavy_trials, workspace, reporter, knowledge), reporter)
     return spent
-
-
-def _named(model: PreparedModel, names: Sequence[str]) -> list[Kernel]:
-    """The kernels of a model that one of the patterns fits; all without any."""
-    return [k for k in model.kernels if not names or any(fnmatchcase(k.name, name) for name in names)]
 
 
 def heavy_kernels(kernels: Sequence[Kernel], seconds: Mapping[str, float]) -> list[Kernel]:

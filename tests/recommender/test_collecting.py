@@ -1,5 +1,7 @@
 """What is measured to learn from: near and far, good and bad, the same choice every time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,11 +9,11 @@ from hypothesis import strategies as st
 
 from recommender.candidates import fallback_candidates, transfer_candidates
 from recommender.collecting import collect, select
-from recommender.errors import NothingMeasuredError
+from recommender.errors import NothingMeasuredError, UsageError
 from recommender.progress import Reporter
-from recommender.session import PreparedModel
+from recommender.session import Machine, PreparedModel
 from recommender.vocabulary import Donor
-from recommender.workspace import Workspace
+from recommender.workspace import Workspace, open_workspace
 from tests.recommender.test_candidates import HARDWARE, donor_of, matmul
 
 
@@ -59,3 +61,18 @@ def test_if_no_kernel_can_be_measured_the_run_has_failed(
 
     with pytest.raises(NothingMeasuredError, match=r"the worker died with SIGSEGV\)"):
         collect([model], 4, hopeless_workspace, Reporter(0))
+
+
+@pytest.mark.tvm
+def test_only_kernels_of_the_given_names_are_measured(
+    model: PreparedModel, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recommender.collecting.SHIPPED", tmp_path / "outcomes.db")  # quicker to read
+    last = model.kernels[-1]
+    with open_workspace(machine, tmp_path / "outcomes.db", "collect") as workspace:
+        count = collect([model], 4, workspace, Reporter(0), names=[last.name])
+
+        assert count == len(workspace.kept(last.workload.key)) > 0
+        assert not any(workspace.kept(k.workload.key) for k in model.kernels if k.name != last.name)
+        with pytest.raises(UsageError, match="no kernel is called pool"):
+            collect([model], 4, workspace, Reporter(0), names=["pool*"])
