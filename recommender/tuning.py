@@ -52,11 +52,7 @@ def tune(
     """
     for model in models:
         workspace.register(model)
-    everything = [(model, kernel) for model in models for kernel in _named(model, names)]
-    if not everything:
-        raise UsageError(
-            f"no kernel is called {' or '.join(names)}; a run's report says what kernels are called"
-        )
+    everything = named_kernels(models, names)
     spent = _tune(everything, _Tuner(trials, workspace, reporter, knowledge), reporter)
     if heavy_trials > trials:
         heavy = [(m, k) for m in models for k in heavy_kernels(m.kernels, _best_seconds(m, workspace))]
