@@ -70,6 +70,7 @@ def compile_model(
     passes = [
         relax.transform.SplitLayoutRewritePreproc(),
         relax.transform.FoldConstant(),
+        relax.transform.CanonicalizeBindings(),  # else packed weights are put in tuples at every inference
         relax.transform.DeadCodeElimination(),
     ]
     with target, database, tvm.transform.PassContext(opt_level=3):
