@@ -2,8 +2,8 @@
 
     python benchmarks/tiled_reductions.py [--hardware ID] [--store own.db]
 
-Of every kernel with measurements of both kinds, the best time of TVM's own sketches and of the tiled ones, and
-the geometric mean of their ratios by kernel class. Reads stored measurements; nothing is measured.
+Of every kernel with measurements of both kinds, the best time of TVM's own sketches and of the tiled ones,
+and the geometric mean of their ratios by kernel class. Reads stored measurements; nothing is measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def is_tiled(schedule: Schedule) -> bool:
 
 
 def is_left_untiled(workload: Workload) -> bool:
-    """Whether TVM's own sketches do not tile it: it reduces one input, which is no convolution's or product's."""
+    """Whether TVM does not tile it: it reduces one input, which no convolution and no product does."""
     reads = sum(not access.is_write for access in workload.accesses)
     return reads == 1 and bool(workload.reduction_extents)
 
@@ -50,8 +50,8 @@ def main() -> None:
             print(f"{workload.kernel_class:20} {shape:16} {microseconds} {ratio:6.2f} x")
     for kernel_class, of_class in ratios.items():
         print(
-            f"{kernel_class}: {len(of_class)} kernels, {geometric_mean(of_class):.2f} x in the geometric mean, "
-            f"{min(of_class):.2f} to {max(of_class):.2f}"
+            f"{kernel_class}: {len(of_class)} kernels, {geometric_mean(of_class):.2f} x in the geometric "
+            f"mean, {min(of_class):.2f} to {max(of_class):.2f}"
         )
 
 
