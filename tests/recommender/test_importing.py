@@ -34,7 +34,7 @@ def database(model: PreparedModel, machine: Machine, tmp_path: Path) -> Path:
     """A MetaSchedule work directory with one record for each kernel of a small model."""
     folder = tmp_path / "work"
     folder.mkdir()
-    choices = {key: (space.schedule_of(space.traces[0]), 1e-3) for key, space in model.spaces.items()}
+    choices = {key: (space.schedule_of(space.samples[0].trace), 1e-3) for key, space in model.spaces.items()}
     write_database(folder, model.spaces, choices, hardware.target_from_json(machine.target))
     return folder
 
@@ -52,7 +52,7 @@ def test_traces_are_read_as_tvm_reads_them(database: Path, model: PreparedModel)
     records = list(read_records(database))
     assert len(records) == len(read_workloads(database)) == len(model.spaces)
     read = {record.readings[0] for record in records}
-    assert read == {space.schedule_of(space.traces[0]) for space in model.spaces.values()}
+    assert read == {space.schedule_of(space.samples[0].trace) for space in model.spaces.values()}
 
 
 def test_every_good_record_becomes_a_schedule(
@@ -70,7 +70,7 @@ def test_every_good_record_becomes_a_schedule(
         for key, space in model.spaces.items():
             (kept,) = workspace.kept(key)
             assert kept.outcome.ok
-            assert kept.schedule == space.schedule_of(space.traces[0])
+            assert kept.schedule == space.schedule_of(space.samples[0].trace)
 
     again = import_it(database)  # and nothing is left to do
     assert (again.adopted, again.reasons) == (0, {"measured already": len(model.spaces)})
