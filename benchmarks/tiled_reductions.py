@@ -14,13 +14,10 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from recommender.datasets.layers import SHIPPED, load_data
-from recommender.vocabulary import Schedule, Workload
+from recommender.features.nest import is_tiled
+from recommender.vocabulary import Workload
 
 SEARCHED_ANEW = "emeraldrapids-2t-3933cc01"
-
-
-def is_tiled(schedule: Schedule) -> bool:
-    return any(tile.parts == 4 for tile in schedule.sketch.tiles)
 
 
 def is_left_untiled(workload: Workload) -> bool:
@@ -37,8 +34,9 @@ def main() -> None:
     data = load_data(options.store)
     best: dict[str, dict[bool, float]] = defaultdict(dict)
     for m in data.measurements:
-        if m.hardware == options.hardware and m.outcome.ok and is_left_untiled(data.workloads[m.workload]):
-            kinds, kind = best[m.workload], is_tiled(m.schedule)
+        workload = data.workloads[m.workload]
+        if m.hardware == options.hardware and m.outcome.ok and is_left_untiled(workload):
+            kinds, kind = best[m.workload], is_tiled(m.schedule.sketch, workload)
             kinds[kind] = min(kinds.get(kind, float("inf")), m.outcome.median_seconds)
     ratios: dict[str, list[float]] = defaultdict(list)
     for key, kinds in sorted(best.items(), key=lambda item: -min(item[1].values())):

@@ -19,7 +19,7 @@ _REDUCTION = 2  # tvm.tirx.IterVar.CommReduce
 def tiled_reductions(module: IRModule, target: Target) -> list[TirSchedule]:
     """Schedules of a module whose only reduction leaves the innermost axis of what it reads, tiled SSRSRS.
 
-    None if it has no such reduction. One for each place of the epilogue; TVM samples their decisions.
+    Empty if it has no such reduction. One for each place of the epilogue; TVM samples their decisions.
     """
     if not _has_one_to_tile(module):
         return []

@@ -113,13 +113,11 @@ def test_the_first_fallback_has_whole_vectors_innermost() -> None:
     assert first.schedule.tiles[1][-1] % HARDWARE.simd_lanes == 0
 
 
-@given(n=st.sampled_from([32, 48, 96, 1000]))
+@given(n=st.sampled_from([32, 48, 64, 96, 160]))
 def test_a_fallback_of_one_row_shares_the_columns_among_the_cores(n: int) -> None:
     tiles = [c.schedule.tiles[1] for c in fallback_candidates(matmul(1, n, 64), HARDWARE)]
 
-    assert any(
-        outer >= HARDWARE.threads and last % HARDWARE.simd_lanes == 0 for outer, _, _, last in tiles
-    ) or (n % (HARDWARE.simd_lanes * HARDWARE.threads) != 0)
+    assert any(outer >= HARDWARE.threads and last % HARDWARE.simd_lanes == 0 for outer, _, _, last in tiles)
 
 
 def test_shape_distance_is_a_metric_on_extents() -> None:

@@ -42,7 +42,8 @@ def test_a_warm_search_starts_from_the_library_and_says_so(
         had_its_trials = [sum(m.source == "warm-tune" for m in rows) >= 8 for rows in before]
         new = [len(workspace.kept(key)) - len(rows) for key, rows in zip(keys, before, strict=True)]
         assert spent > 0
-        assert any(had_its_trials)
+        # Only a kernel that is not tiled has fewer programs than trials.
+        assert all(done for k, done in zip(model.kernels, had_its_trials, strict=True) if k.workload.flops)
         assert not any(n for n, done in zip(new, had_its_trials, strict=True) if done)
         assert again == sum(new)  # what the search missed of a space with fewer programs than trials
         rows = [m for key in keys for m in workspace.kept(key) if m.source == "warm-tune"]
