@@ -19,7 +19,7 @@ from recommender.cli_options import (
     sub_app,
 )
 
-app = sub_app("The schedules that kernels can be given: shipped ones and your own.")
+app = sub_app("The schedules that kernels can be given, shipped and yours.")
 
 
 @app.command("list")

@@ -12,7 +12,7 @@ import typer
 from recommender.cli_options import StorePath, TargetOption, Threads, guarded, sub_app
 from recommender.errors import RecommenderError
 
-app = sub_app("The rankers you have: shipped and own ones.")
+app = sub_app("The rankers you have, shipped and yours.")
 Name = Annotated[str, typer.Argument(help="a ranker's name, see: recommender models list")]
 
 

@@ -28,7 +28,10 @@ def study(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Replay stored outcomes (the shipped ones by default) and say what they show; nothing is measured."""
+    """Replay stored outcomes and say what they show.
+
+    Nothing is measured. What each subject asks is in docs/studies.md.
+    """
     try:
         from recommender.studies import StudyInput, named_subjects, run_study
         from recommender.studies.drawing import draw

@@ -9,37 +9,20 @@ from __future__ import annotations
 
 import tvm
 from tvm.ir import IRModule
-from tvm.s_tir import Schedule as TirSchedule
 from tvm.s_tir import meta_schedule as ms
-from tvm.target import Target
 
-_REDUCTION = 2  # tvm.tirx.IterVar.CommReduce
+from recommender.compiler.blocks import blocks_of, reduction_axes, spatial_axes
 
 
-def tiled_reductions(module: IRModule, target: Target) -> list[TirSchedule]:
-    """Schedules of a module whose only reduction leaves the innermost axis of what it reads, tiled SSRSRS.
+def tiled_reductions(module: IRModule) -> ms.SpaceGenerator | None:
+    """A generator of sketches that tile a module's only reduction SSRSRS, one for each place of the epilogue.
 
-    Empty if it has no such reduction. One for each place of the epilogue; TVM samples their decisions.
+    None unless there is one, and it leaves the innermost axis of what it reads.
     """
-    if not _has_one_to_tile(module):
-        return []
-    space = ms.space_generator.PostOrderApply(sch_rules=_rules(), postprocs=[], mutator_probs={})
-    context = ms.TuneContext(
-        mod=module,
-        target=target,
-        space_generator=space,
-        search_strategy="replay-trace",
-        num_threads=1,
-        rand_state=1,
-    ).clone()
-    return list(context.generate_design_space())
-
-
-def _has_one_to_tile(module: IRModule) -> bool:
-    schedule = TirSchedule(module)
-    blocks = [schedule.get(b) for b in schedule.get_child_blocks(schedule.get_sblock("root"))]
-    reductions = [block for block in blocks if _axes(block, reduced=True)]
-    return len(reductions) == 1 and _leaves_innermost_axis(reductions[0])
+    reductions = [block for block in blocks_of(module) if reduction_axes(block)]
+    if len(reductions) != 1 or not _leaves_innermost_axis(reductions[0]):
+        return None
+    return ms.space_generator.PostOrderApply(sch_rules=_rules(), postprocs=[], mutator_probs={})
 
 
 def _rules() -> list[ms.ScheduleRule]:
@@ -62,13 +45,9 @@ def _rules() -> list[ms.ScheduleRule]:
 
 def _leaves_innermost_axis(block: tvm.s_tir.SBlock) -> bool:
     """Whether everything that the block reduces is contiguous along its last spatial axis."""
-    spatial, reduced = _axes(block, reduced=False), _axes(block, reduced=True)
+    spatial, reduced = ([v.var for v in axes] for axes in (spatial_axes(block), reduction_axes(block)))
     walked = [r for r in block.reads if any(_uses(d.min, reduced) for d in r.region)]
     return bool(spatial and walked) and all(r.region[-1].min.same_as(spatial[-1]) for r in walked)
-
-
-def _axes(block: tvm.s_tir.SBlock, *, reduced: bool) -> list[tvm.tirx.Var]:
-    return [v.var for v in block.iter_vars if (v.iter_type == _REDUCTION) == reduced]
 
 
 def _uses(index: tvm.tirx.PrimExpr, variables: list[tvm.tirx.Var]) -> bool:

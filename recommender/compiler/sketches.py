@@ -36,17 +36,12 @@ class DesignSpace:
     @classmethod
     def of(cls, module: IRModule, target: Target) -> DesignSpace:
         """The design space of a module whose only function is `main`: TVM's, and tiled reductions."""
-        context = ms.TuneContext(
-            mod=module,
-            target=target,
-            space_generator="post-order-apply",
-            search_strategy="replay-trace",
-            num_threads=1,
-            rand_state=1,
-        ).clone()
-        samples = (*context.generate_design_space(), *tiled_reductions(module, target))
+        context = _context(module, target, "post-order-apply")
+        samples = [*context.generate_design_space()]
+        if (generator := tiled_reductions(module)) is not None:
+            samples += _context(module, target, generator).generate_design_space()
         read = [readings(schedule.trace.as_json()) for schedule in samples]
-        return cls(module, context, told_apart(read), samples)
+        return cls(module, context, told_apart(read), tuple(samples))
 
     def to_json(self) -> str:
         """The module in TVM's JSON form, which is valid within this TVM version only."""
@@ -95,6 +90,18 @@ class DesignSpace:
         except ReplayError as exc:
             return str(exc)
         return None
+
+
+def _context(module: IRModule, target: Target, generator: str | ms.SpaceGenerator) -> ms.TuneContext:
+    """What draws one sample of each sketch of a generator's, always the same."""
+    return ms.TuneContext(
+        mod=module,
+        target=target,
+        space_generator=generator,
+        search_strategy="replay-trace",
+        num_threads=1,
+        rand_state=1,
+    ).clone()
 
 
 def _provider(decisions: Sequence[Decision]):  # type: ignore[no-untyped-def]

@@ -9,11 +9,9 @@ import re
 import tvm
 import tvm.sym
 from tvm.ir import IRModule
-from tvm.s_tir import Schedule as TirSchedule
 
+from recommender.compiler.blocks import blocks_of, reduction_axes, spatial_axes
 from recommender.vocabulary import Access, Sketch, Workload, digest, item_bytes
-
-_REDUCTION = 2  # tvm.tirx.IterVar.CommReduce
 
 
 def canonical_text(module: IRModule) -> str:
@@ -78,11 +76,9 @@ def has_schedule(module: IRModule) -> bool:
 
 def describe_workload(module: IRModule, sketches: tuple[Sketch, ...] = ()) -> Workload:
     """Describe the only function of a lowered module, `main`, whose shapes are static."""
-    schedule = TirSchedule(module)
-    blocks = [schedule.get(b) for b in schedule.get_child_blocks(schedule.get_sblock("root"))]
+    blocks = blocks_of(module)
     anchor = max((b for b in blocks if _volume(b)), key=_work, default=blocks[0])
-    spatial = [v for v in anchor.iter_vars if v.iter_type != _REDUCTION]
-    reduction = [v for v in anchor.iter_vars if v.iter_type == _REDUCTION]
+    spatial, reduction = spatial_axes(anchor), reduction_axes(anchor)
     axes = [v.var for v in spatial + reduction]
     accesses = [_access(region, axes, is_write=False) for region in anchor.reads]
     accesses += [_access(region, axes, is_write=True) for region in anchor.writes]
@@ -123,9 +119,7 @@ def weight_arguments(module: IRModule) -> tuple[int, ...]:
 
 def written_arguments(module: IRModule) -> tuple[int, ...]:
     """Positions of the arguments that the unscheduled `main` writes: its outputs."""
-    schedule = TirSchedule(module)
-    blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
-    written = [region.source for block in blocks for region in schedule.get(block).writes]
+    written = [region.source for block in blocks_of(module) for region in block.writes]
     return tuple(i for i, p in enumerate(module["main"].params) if any(p.same_as(w) for w in written))
 
 
@@ -137,7 +131,7 @@ def _volume(block: tvm.s_tir.SBlock) -> int:
 def _work(block: tvm.s_tir.SBlock) -> tuple[int, bool]:
     """Iterations of a block, blocks that reduce first: the anchor has the most."""
     volume = _volume(block)
-    reduces = any(v.iter_type == _REDUCTION for v in block.iter_vars)
+    reduces = bool(reduction_axes(block))
     return (volume if reduces else 0), reduces
 
 
