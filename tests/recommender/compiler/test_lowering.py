@@ -110,6 +110,24 @@ def test_fast_math_is_vectorised_and_close_everywhere(
     np.testing.assert_allclose(vm["main"](tvm.runtime.tensor(x)).numpy(), expected, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_softmax_is_vectorised_and_close_also_where_it_is_masked(
+    axis: int, tmp_path: Path, machine: Machine
+) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 5, 7), np.float32) * 30
+    x[0, :, 3], x[1, 2, :4], x[1, 4, 5] = -np.inf, np.finfo(np.float32).min, 80
+    x[0, 1, 3] = 0
+    model = model_of([helper.make_node("Softmax", ["x"], ["y"], axis=axis)], {"x": [2, 5, 7]}, "y", [])
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    assert np.isfinite(expected).all()
+
+    lowered = prepared(model, tmp_path, machine).lowered
+
+    assert "T.exp(" not in lowered.script()
+    vm = tvm.relax.VirtualMachine(tvm.compile(lowered, target_from_json(machine.target)), tvm.cpu())
+    np.testing.assert_allclose(vm["main"](tvm.runtime.tensor(x)).numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
 def test_an_operator_without_a_kernel_is_named_before_anything_is_measured(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
