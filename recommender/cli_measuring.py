@@ -1,4 +1,4 @@
-"""`recommender tune`, `collect`, `remeasure` and `calibrate`: what measures kernels and keeps the outcomes."""
+"""`recommender tune`, `collect`, `remeasure`, `calibrate`: what measures kernels and keeps the outcomes."""
 
 from __future__ import annotations
 
