@@ -54,6 +54,7 @@ def model_of(
     output: str,
     initializers: list[onnx.TensorProto],
     dtype: int = TensorProto.FLOAT,
+    opset: int = 18,
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
@@ -62,7 +63,7 @@ def model_of(
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         initializers,
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
 def small_convnet(channels: int = 16, size: int | str = 8, batch: int | str = 1) -> onnx.ModelProto:

@@ -38,8 +38,13 @@ class _Mover(PyExprMutator):  # type: ignore[misc]
     def _constant(self, expr: relax.Expr) -> NDArray[np.generic] | None:
         if isinstance(expr, relax.Var):
             expr = self.lookup_binding(expr)
-        value = expr.value if isinstance(expr, tvm.ir.GenericConst) else None
-        return value.numpy() if isinstance(value, tvm.runtime.Tensor) else None
+        return constant_value(expr)
+
+
+def constant_value(expr: relax.Expr) -> NDArray[np.generic] | None:
+    """The numbers of a constant tensor; None of anything else."""
+    value = expr.value if isinstance(expr, tvm.ir.GenericConst) else None
+    return value.numpy() if isinstance(value, tvm.runtime.Tensor) else None
 
 
 def _moved(call: relax.Call, values: NDArray[np.generic]) -> NDArray[np.generic] | None:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import tvm
-from tvm import relax, topi
+from tvm import relax
 from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from recommender.compiler.constants import MoveConstants
+from recommender.compiler.legalisation import LEGALISE
 from recommender.compiler.sketches import DesignSpace
 from recommender.compiler.workloads import describe_workload, has_schedule
 from recommender.errors import ModelError
@@ -26,49 +27,6 @@ PIPELINE = "nhwc-2/tvm-0.27"
 
 A kernel that computes something else has another key, and what was measured of all others holds.
 """
-
-
-def _unary(function: Callable[[tvm.te.Tensor], tvm.te.Tensor]) -> Callable[..., relax.Expr]:
-    return lambda builder, call: builder.call_te(function, call.args[0])
-
-
-def _fast_sigmoid(x: tvm.te.Tensor) -> tvm.te.Tensor:
-    one = tvm.tirx.const(1.0, x.dtype)
-    return topi.divide(one, topi.add(one, topi.fast_exp(topi.negative(x))))
-
-
-def _transposed_convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """TVM computes it in NCHW only, while its neighbours have become NHWC."""
-    attrs = call.attrs
-    if attrs.data_layout != "NHWC":
-        return call.op.get_attr("FLegalize")(builder, call)
-    names = ("strides", "padding", "output_padding", "dilation")
-    strides, padding, more, dilation = ([int(n) for n in getattr(attrs, name)] for name in names)
-
-    def compute(data: tvm.te.Tensor, weight: tvm.te.Tensor) -> tvm.te.Tensor:
-        planes, groups = topi.transpose(data, (0, 3, 1, 2)), int(attrs.groups)
-        weight = topi.nn.dilate(weight, [1, 1, *dilation])
-        planes = topi.nn.group_conv2d_transpose_nchw(
-            planes, weight, strides, padding, call.ty.dtype, more, groups
-        )
-        return topi.transpose(planes, (0, 2, 3, 1))
-
-    return builder.call_te(compute, *call.args, primfunc_name_hint="conv2d_transpose")
-
-
-def _fast_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    return builder.call_te(topi.nn.fast_softmax, call.args[0], int(call.attrs.axis))
-
-
-# Besides the first: polynomials that LLVM vectorises, instead of one call into libm per element.
-_LEGALISE = {
-    "relax.nn.conv2d_transpose": _transposed_convolution,
-    "relax.exp": _unary(topi.fast_exp),
-    "relax.erf": _unary(topi.fast_erf),
-    "relax.tanh": _unary(topi.fast_tanh),
-    "relax.sigmoid": _unary(_fast_sigmoid),
-    "relax.nn.softmax": _fast_softmax,
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +53,7 @@ def lower(module: IRModule, target: Target) -> IRModule:
         transform.Normalize(),
         MoveConstants(),
         transform.FoldConstant(),
-        transform.LegalizeOps(_LEGALISE),
+        transform.LegalizeOps(LEGALISE),
         transform.AnnotateTIROpPattern(),
         transform.FoldConstant(),
         transform.DeadCodeElimination(),

@@ -1,0 +1,111 @@
+"""Operators computed in our own way: vectorised, and as close to ONNX Runtime as TVM's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tvm
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from recommender.compiler.hardware import target_from_json
+from recommender.session import Machine, PreparedModel, prepare_named
+from tests.conftest import model_of, weight
+
+pytestmark = pytest.mark.tvm
+
+EVERYWHERE = np.concatenate([np.linspace(-12, 12, 20_001), [-80, -0.0, 1e-8, 80]]).astype(np.float32)
+MASKED = np.random.default_rng(0).standard_normal((2, 5, 7), np.float32) * 30
+MASKED[0, :, 3], MASKED[1, 2, :4], MASKED[1, 4, 5] = -np.inf, np.finfo(np.float32).min, 80
+MASKED[0, 1, 3] = 0
+IN_LIBM = re.compile(r"T\.(exp|erf|tanh|sigmoid|pow)\(")
+
+
+def computed(
+    model: onnx.ModelProto, x: NDArray[np.float32], folder: Path, machine: Machine
+) -> tuple[PreparedModel, NDArray[np.float32], NDArray[np.float32]]:
+    """A lowered model, and what it and ONNX Runtime compute of its only input."""
+    onnx.save(model, str(folder / "m.onnx"))
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    found = prepare_named(str(folder / "m.onnx"), machine)
+    vm = tvm.relax.VirtualMachine(tvm.compile(found.lowered, target_from_json(machine.target)), tvm.cpu())
+    return found, vm["main"](tvm.runtime.tensor(x)).numpy(), expected
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        *(helper.make_node(name, ["x"], ["y"]) for name in ("Erf", "Tanh", "Exp", "Sigmoid", "Gelu")),
+        helper.make_node("Gelu", ["x"], ["y"], approximate="tanh"),
+        helper.make_node("Pow", ["x", "two"], ["y"]),
+        helper.make_node("Pow", ["x", "three"], ["y"]),
+    ],
+    ids=["erf", "tanh", "exp", "sigmoid", "gelu", "gelu-tanh", "square", "cube"],
+)
+def test_fast_math_is_vectorised_and_close_everywhere(
+    node: onnx.NodeProto, tmp_path: Path, machine: Machine
+) -> None:
+    x, constants = EVERYWHERE, [("two", 2.0), ("three", 3.0)]
+    exponents = [numpy_helper.from_array(np.float32(v), n) for n, v in constants if n in node.input]
+    model = model_of([node], {"x": [len(x)]}, "y", exponents, opset=20)
+
+    found, actual, expected = computed(model, x, tmp_path, machine)
+
+    assert not IN_LIBM.search(found.lowered.script())  # a call for each element
+    np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [0.5, -1.0, 2.5])
+def test_other_powers_are_left_to_tvm(exponent: float, tmp_path: Path, machine: Machine) -> None:
+    x = np.linspace(0.1, 9, 50, dtype=np.float32)
+    power = [numpy_helper.from_array(np.float32(exponent), "e")]
+    model = model_of([helper.make_node("Pow", ["x", "e"], ["y"])], {"x": [len(x)]}, "y", power)
+
+    _, actual, expected = computed(model, x, tmp_path, machine)
+
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
+def test_softmax_is_vectorised_and_close_also_where_it_is_masked(
+    operator: str, axis: int, tmp_path: Path, machine: Machine
+) -> None:
+    model = model_of([helper.make_node(operator, ["x"], ["y"], axis=axis)], {"x": [2, 5, 7]}, "y", [])
+
+    found, actual, expected = computed(model, MASKED, tmp_path, machine)
+
+    assert not np.isnan(expected).any()
+    assert not IN_LIBM.search(found.lowered.script())
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"strides": [2, 2]}, {"strides": [2, 2], "output_padding": [1, 1], "group": 2}, {"dilations": [2, 2]}],
+    ids=["upsampling", "groups", "dilated"],
+)
+def test_transposed_convolutions_compute_what_onnx_runtime_computes(
+    attributes: dict[str, Any], tmp_path: Path, machine: Machine
+) -> None:
+    """Decoders of segmentation models: TVM has them in NCHW only, among neighbours that are NHWC here."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], kernel_shape=[1, 1]),
+        helper.make_node("ConvTranspose", ["a", "up"], ["b"], kernel_shape=[2, 2], **attributes),
+        helper.make_node("Conv", ["b", "w2"], ["y"], kernel_shape=[1, 1]),
+    ]
+    rng = np.random.default_rng(0)
+    filters = rng.random((8, 8 // attributes.get("group", 1), 2, 2), np.float32)
+    constants = [weight("w1", 8, 4, 1, 1), numpy_helper.from_array(filters, "up"), weight("w2", 8, 8, 1, 1)]
+    model, x = model_of(nodes, {"x": [1, 4, 8, 8]}, "y", constants), rng.random((1, 4, 8, 8), np.float32)
+
+    found, actual, expected = computed(model, x, tmp_path, machine)
+
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+    assert any("conv2d_transpose" in k.name for k in found.kernels)
