@@ -242,11 +242,12 @@ def test_a_search_goes_on_after_its_worker_died(machine: Machine, measurer: Meas
             assert client._process is not None
             os.kill(client._process.pid, signal.SIGKILL)
 
-    # More than a batch of 16: all of one may be measured and sent before the signal arrives.
-    measurer.search(task, trials=17, seed=0, report=report)
+    measurer.search(task, trials=48, seed=0, report=report)
 
     assert client.generation == 2
-    assert len(reported) == 17
+    # All of the first batch of 16 may be measured before the signal arrives. What the second worker proposes
+    # of it again costs a trial, and is not reported twice.
+    assert 16 < len(reported) <= 48
     assert len({schedule for schedule, _ in reported}) == len(reported)
     assert sum(not outcome.ok for _, outcome in reported) <= 1
 
