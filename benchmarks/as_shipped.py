@@ -60,8 +60,8 @@ def _print_costliest(scores: Sequence[KernelScore], data: Data) -> None:
     whole = sum(s.weight for s in scores)
     for s in sorted(scores, key=lambda s: -s.weight * s.regret[0])[:5]:
         share, name = s.weight / whole, names[s.model, s.workload]
-        print(f"{100 * share * s.regret[0]:.1f} points: {s.model} {name}, {100 * share:.1f} % of all time, ", end="")
-        print(f"takes {1 + s.regret[0]:.2f} times as long as its best")
+        points, times = 100 * share * s.regret[0], 1 + s.regret[0]
+        print(f"{points:.1f} points: {s.model} {name}, {100 * share:.1f} % of all time, {times:.2f} x its best")
 
 
 if __name__ == "__main__":
