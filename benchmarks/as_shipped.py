@@ -61,7 +61,7 @@ def _print_costliest(scores: Sequence[KernelScore], data: Data) -> None:
     for s in sorted(scores, key=lambda s: -s.weight * s.regret[0])[:5]:
         share, name = s.weight / whole, names[s.model, s.workload]
         points, times = 100 * share * s.regret[0], 1 + s.regret[0]
-        print(f"{points:.1f} points: {s.model} {name}, {100 * share:.1f} % of all time, {times:.2f} x its best")
+        print(f"{points:.1f} points: {s.model} {name}, {100 * share:.1f} % of the time, {times:.2f} x best")
 
 
 if __name__ == "__main__":
