@@ -120,7 +120,8 @@ def score_fold(
 
 
 def _fit(ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL) -> Any:
-    return ranker.fit(fold.train.X[:, columns], fold.train.y, fold.train.groups)
+    rows = fold.train.lessons()
+    return ranker.fit(rows.X[:, columns], rows.y, rows.groups)
 
 
 def score_trained(
@@ -190,7 +191,8 @@ def leave_one_model_out_as_shipped(
     """Scores of the order that `recommend` measures, novel shapes only.
 
     The ranker learns from the transfers of all related machines, those of others than the judged one
-    weighing less. The rankers of `leave_one_model_out` learn from the judged machine alone.
+    weighing less where both measured a kernel. The rankers of `leave_one_model_out` learn from the judged
+    machine's alone.
     """
     scores: list[KernelScore] = []
     for fold in make_folds(data, hardware, pipeline, learn_from=data.relatives(hardware)):

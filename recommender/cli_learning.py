@@ -16,7 +16,6 @@ from recommender.cli_options import (
     Quiet,
     Seed,
     StorePath,
-    StudiedStore,
     TargetOption,
     Threads,
     guarded,
@@ -58,7 +57,7 @@ def train(
 ) -> None:
     """Train the ranker on the shipped outcomes and your own.
 
-    It is used from then on, if it is no worse than the one in use.
+    It is used from then on, unless it is worse than the one in use by more than half a point of regret.
     """
     from recommender.datasets.layers import SHIPPED, load_data, user_store_path
     from recommender.models.artefact import save_ranker
@@ -102,7 +101,12 @@ def evaluate(
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", help="with --measure: candidates per kernel")] = 5,
     seed: Seed = 0,
-    store: StudiedStore = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store", help="outcomes to judge by [default: the shipped ones]; with --measure, beside these"
+        ),
+    ] = None,
     output: Output = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
     quiet: Quiet = False,
@@ -131,7 +135,8 @@ def evaluate(
             seed=seed,
             reporter=reporter,
         )
-    data = load_data(must_exist(store or SHIPPED))
+    judged = [SHIPPED, store] if measure and store else [must_exist(store or SHIPPED)]
+    data = load_data(*judged)
     result = evaluation.evaluate(data, seed, reporter, summary_only=as_json and not output)
     measured = results.Measured.read(output) if output else results.Measured()
     if output and draw_results:

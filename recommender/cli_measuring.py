@@ -27,7 +27,8 @@ def tune(
     models: Models,
     trials: Annotated[int, typer.Option(min=1, help="trials per kernel")] = 64,
     heavy_trials: Annotated[
-        int, typer.Option(min=0, help="trials for the kernels that make up 80 % of a model's time")
+        int,
+        typer.Option(min=0, help="all trials for the kernels that make up 80 % of a model's time, if more"),
     ] = 0,
     kernel: KernelNames = None,
     cold: Annotated[
@@ -42,7 +43,7 @@ def tune(
 ) -> None:
     """Search schedules for the kernels of models; keep every trial.
 
-    A search starts from the library's best, and goes on from what it did before.
+    A search starts from the library's best, unless --cold, and goes on from what it did before.
     """
     from recommender.knowledge import gather_knowledge
     from recommender.run import Clock, Options, Run

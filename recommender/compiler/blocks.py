@@ -1,4 +1,4 @@
-"""The blocks of a lowered module: what each computes, and over which axes."""
+"""The blocks of a lowered module, and their axes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COMM_REDUCE = 2  # tvm.tirx.IterVar.CommReduce
 
 
 def blocks_of(module: IRModule) -> list[tvm.s_tir.SBlock]:
-    """The blocks of `main` in their order, as no schedule has touched them."""
+    """The blocks of an unscheduled `main`, in their order; those inside of others are not among them."""
     schedule = TirSchedule(module)
     return [schedule.get(b) for b in schedule.get_child_blocks(schedule.get_sblock("root"))]
 

@@ -55,6 +55,7 @@ def _like(value: float, x: tvm.te.Tensor) -> tvm.tirx.PrimExpr:
 def _power(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
     """Squares and cubes, as older exports write layer norm and GELU, are products."""
     base, exponent = call.args[0], constant_value(call.args[1])
+    # An exponent of higher rank would give the result its rank.
     if exponent is not None and exponent.size == 1 and exponent.ndim <= base.ty.ndim:
         product = {2.0: _squared, 3.0: _cubed}.get(exponent.item())
         if product is not None:
@@ -86,7 +87,7 @@ def _transposed_convolution(builder: relax.BlockBuilder, call: relax.Call) -> re
 
     def compute(data: tvm.te.Tensor, weight: tvm.te.Tensor) -> tvm.te.Tensor:
         planes, groups = topi.transpose(data, (0, 3, 1, 2)), int(attrs.groups)
-        weight = topi.nn.dilate(weight, [1, 1, *dilation])
+        weight = topi.nn.dilate(weight, [1, 1, *dilation])  # topi's transposed convolution knows none
         planes = topi.nn.group_conv2d_transpose_nchw(
             planes, weight, strides, padding, call.ty.dtype, more, groups
         )

@@ -17,7 +17,8 @@ from recommender.compiler.blocks import blocks_of, reduction_axes, spatial_axes
 def tiled_reductions(module: IRModule) -> ms.SpaceGenerator | None:
     """A generator of sketches that tile a module's only reduction SSRSRS, one for each place of the epilogue.
 
-    None unless there is one, and it leaves the innermost axis of what it reads.
+    None unless there is exactly one, and it leaves the innermost axis of what it reads: pools and means over
+    images, and sums of columns as well.
     """
     reductions = [block for block in blocks_of(module) if reduction_axes(block)]
     if len(reductions) != 1 or not _leaves_innermost_axis(reductions[0]):
@@ -27,6 +28,8 @@ def tiled_reductions(module: IRModule) -> ms.SpaceGenerator | None:
 
 def _rules() -> list[ms.ScheduleRule]:
     """TVM's rules for CPUs, `ScheduleRule::DefaultLLVM`, with its tiling for these reductions as well.
+
+    Blocks that the filter names are tiled besides those that TVM tiles anyway.
 
     Without rfactor, which would have the partial results tiled instead of what is summed up.
     """
