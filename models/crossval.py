@@ -116,10 +116,11 @@ def score_fold(
     name: str, ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL
 ) -> list[KernelScore]:
     """Train a ranker on a fold, and score it on each kernel; it sees only `columns` of the features."""
-    return score_trained(name, _fit(ranker, fold, columns), fold, columns)
+    return score_trained(name, trained_on(fold, ranker, columns), fold, columns)
 
 
-def _fit(ranker: Any, fold: Fold, columns: slice | NDArray[np.intp] = ALL) -> Any:
+def trained_on(fold: Fold, ranker: Any, columns: slice | NDArray[np.intp] = ALL) -> Any:
+    """The ranker, after it has learned from `columns` of the fold's lessons."""
     rows = fold.train.lessons()
     return ranker.fit(rows.X[:, columns], rows.y, rows.groups)
 
@@ -174,7 +175,9 @@ def leave_one_model_out(
         trained: dict[str, Any] = {}
         for name in rankers:
             is_there = name == HEDGED and LEARNED in trained  # and need not be trained twice
-            trained[name] = HedgedRanker(trained[LEARNED]) if is_there else _fit(RANKERS[name](seed), fold)
+            trained[name] = (
+                HedgedRanker(trained[LEARNED]) if is_there else trained_on(fold, RANKERS[name](seed))
+            )
             scores += score_trained(name, trained[name], fold)
         on_model(fold.model)
     return scores

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recommender.features import FEATURE_NAMES, feature_groups
 from recommender.models.boosted import BoostedRanker
-from recommender.models.crossval import LEARNED, Fold, KernelScore, score_fold, score_trained
+from recommender.models.crossval import LEARNED, Fold, KernelScore, score_fold, score_trained, trained_on
 from recommender.studies.table import AT_1, Plot, Study, StudyInput, regret_row, said
 from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
@@ -63,8 +63,7 @@ def _scored_columns(name: str, columns: NDArray[np.intp], seed: int, fold: Fold)
 
 def _looked_into(seed: int, fold: Fold) -> tuple[NDArray[np.float64], list[KernelScore]]:
     """Mean absolute TreeSHAP value of each feature as a share of all, and scores with groups permuted."""
-    ranker: BoostedRanker = ranker_of(LEARNED, seed)
-    ranker.fit(fold.train.X, fold.train.y, fold.train.groups)
+    ranker: BoostedRanker = trained_on(fold, ranker_of(LEARNED, seed))
     mean = np.abs(ranker.contributions(fold.test.X)).mean(axis=0)
     rng = np.random.default_rng(seed)
     scores: list[KernelScore] = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from recommender.datasets.records import Measurement
 from recommender.models import metrics
-from recommender.models.crossval import HEDGED, Fold, score_trained
+from recommender.models.crossval import HEDGED, Fold, score_trained, trained_on
 from recommender.studies.table import Plot, Study, StudyInput, said
 from recommender.studies.training import ranker_of
 from recommender.vocabulary import Json
@@ -66,7 +66,7 @@ def _finding(rows: Sequence[dict[str, Json]], each: str) -> str:
 
 def _frontier(name: str, seed: int, fold: Fold) -> list[dict[str, Json]]:
     """Regret at each budget, and the weight, of every kernel of a fold."""
-    ranker = ranker_of(name, seed).fit(fold.train.X, fold.train.y, fold.train.groups)
+    ranker = trained_on(fold, ranker_of(name, seed))
     return [
         {"model": s.model, "workload": s.workload, "weight": s.weight, "regrets": list(s.regret)}
         for s in score_trained(name, ranker, fold, ks=_BUDGETS)

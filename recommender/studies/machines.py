@@ -57,7 +57,7 @@ def _judged(everything: TrainingSet, target: str, source: str, seed: int) -> lis
     for part in parts:
         train = everything.without(set(part))
         groups = [g for g, m in enumerate(train.machines) if m in wanted]
-        train = train.only(np.isin(train.groups, groups)).usable()
+        train = train.only(np.isin(train.groups, groups)).lessons()
         if not len(train.y):
             continue
         ranker = ranker_of(LEARNED, seed).fit(
