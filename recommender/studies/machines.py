@@ -57,9 +57,10 @@ def _judged(everything: TrainingSet, target: str, source: str, seed: int) -> lis
     for part in parts:
         train = everything.without(set(part))
         groups = [g for g, m in enumerate(train.machines) if m in wanted]
-        train = train.only(np.isin(train.groups, groups)).lessons()
-        if not len(train.y):
+        train = train.only(np.isin(train.groups, groups))
+        if not np.isfinite(train.seconds).any():
             continue
+        train = train.lessons()
         ranker = ranker_of(LEARNED, seed).fit(
             train.X, train.y, train.groups, sample_weight=machine_weights(train, target)
         )
