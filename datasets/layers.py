@@ -125,9 +125,8 @@ class Data:
         found: dict[str, Donor] = {}
         for other in reversed(self.relatives(hardware)):  # the nearest last: it has the last word
             for m in sources[other.id, pipeline]:
-                seconds, workload = m.outcome.median_seconds, self.workloads[m.workload]
-                rank = sum(faster < seconds for faster in kept[m.workload])
-                found[m.donor_id] = Donor(m.schedule, workload, seconds, self.lineage.models(m), rank)
+                rank = sum(faster < m.outcome.median_seconds for faster in kept[m.workload])
+                found[m.donor_id] = self.lineage.donor(m, self.workloads[m.workload], rank)
         return found
 
     def of_models(self, models: Collection[str]) -> Data:

@@ -50,8 +50,7 @@ def _best_distinct(usable: list[Measurement], workload: Workload, lineage: Linea
         if tiling in tilings and m.schedule.tiles:
             continue
         tilings.add(tiling)
-        origins = lineage.models(m)
-        donors.append(Donor(m.schedule, workload, m.outcome.median_seconds, origins, rank=len(donors)))
+        donors.append(lineage.donor(m, workload, rank=len(donors)))
         if len(donors) == PER_WORKLOAD:
             break
     return donors

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from recommender.datasets.records import KernelUse, Measurement
+from recommender.vocabulary import Donor, Workload
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class Lineage:
             seen.update(new)
             waiting += new
         return frozenset(found)
+
+    def donor(self, measurement: Measurement, workload: Workload, rank: int) -> Donor:
+        """A measured schedule of a workload as a donor; `rank` is its place among those of its kernel."""
+        own = self.origins.get(workload.key, frozenset())
+        seconds = measurement.outcome.median_seconds
+        return Donor(measurement.schedule, workload, seconds, own, self.models(measurement), rank)
 
     def models(self, measurement: Measurement) -> frozenset[str]:
         """All models that a measurement's schedule owes something to."""

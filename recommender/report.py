@@ -67,12 +67,13 @@ class KernelReport:
 
     @property
     def donor_name(self) -> str:
-        """The donor in words: a model it comes from, how many more, and its kernel's extents."""
+        """The donor in words: a model of its kernel, how many more it comes from, and the kernel's extents."""
         donor = self.chosen.donor
         if donor is None:
             return "(own space)"
-        first, *others = sorted(donor.origins) or ["?"]
-        more = f" +{len(others)}" if others else ""
+        first = min(donor.models, default="?")
+        others = len(donor.origins - {first})
+        more = f" +{others}" if others else ""
         return f"{first}{more} {'x'.join(map(str, donor.workload.extents))}"
 
 

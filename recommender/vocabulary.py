@@ -376,11 +376,16 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Donor:
-    """A library schedule: where it came from and how well it did there."""
+    """A library schedule: where it came from and how well it did there.
+
+    `models` have the kernel that it was measured on; `origins` are all that it owes something to, these
+    and those of the kernels that it descends from.
+    """
 
     schedule: Schedule
     workload: Workload
     median_seconds: float
+    models: frozenset[str]
     origins: frozenset[str]
     rank: int = 0
 

@@ -50,7 +50,7 @@ def matmul(m: int, n: int, k: int, *, padded: bool = False, key: str = "") -> Wo
 
 def donor_of(workload: Workload, sketch: int, *decisions: object, seconds: float = 1e-3) -> Donor:
     schedule = Schedule(workload.sketches[sketch], tuple(decisions))  # type: ignore[arg-type]
-    return Donor(schedule, workload, seconds, frozenset({"other"}))
+    return Donor(schedule, workload, seconds, frozenset({"other"}), frozenset({"other"}))
 
 
 DONOR = donor_of(matmul(64, 64, 32), 2, (4, 1, 4, 4), (2, 1, 2, 16), (8, 4), 2)

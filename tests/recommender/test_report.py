@@ -88,7 +88,7 @@ def test_a_fallback_that_failed_has_no_speedup_over_it() -> None:
 def test_names_are_printed_as_they_are() -> None:
     """Rich takes [v2] for markup and :star: for a star; Markdown takes a bar for the end of a cell."""
     name = "net[v2]:star:|1"
-    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, frozenset({name}))
+    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, frozenset({name}), frozenset({name}))
     (kernel,) = report().kernels
     kernel = replace(kernel, name=name, chosen=replace(OTHER, donor=donor), explanation=(f"why {name}",))
     page = replace(report(chosen=Latency((1e-3,))), model=name, folder=f"{name}.rec", kernels=(kernel,))
@@ -134,9 +134,18 @@ def test_what_failed_is_not_compiled(chosen: Candidate, fallback: Outcome | None
     assert choice.fallback_works == (fallback is not FAILED)
 
 
+def test_a_donor_is_named_after_a_model_that_has_its_kernel() -> None:
+    models = frozenset({"resnet18", "vgg16"})
+    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, models, models | {"alexnet"})
+    (kernel,) = report().kernels
+
+    assert replace(kernel, chosen=replace(OTHER, donor=donor)).donor_name == "resnet18 +2 8x8x8"
+
+
 @pytest.mark.parametrize("width", [80, 100, 1000])
 def test_names_are_cut_to_the_width_of_the_screen_and_numbers_are_not(width: int) -> None:
-    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, frozenset({"efficientnet_b0", "x"}))
+    own = frozenset({"efficientnet_b0"})
+    donor = Donor(OTHER.schedule, WORKLOAD, 1e-3, own, own | {"x"})
     (kernel,) = report().kernels
     kernel = replace(
         kernel, name="fused_conv2d14_add10_add11_relu81", calls=12, rank=3, chosen=replace(OTHER, donor=donor)

@@ -67,7 +67,7 @@ def test_what_was_tuned_for_a_mean_fits_a_pool(tmp_path: Path, machine: Machine)
     mean = of_operator("reduce", prepared(MEAN, tmp_path, machine)).workload
     pool = of_operator("pool_max", prepared(POOL, tmp_path, machine)).workload
     best = fallback_candidates(mean, machine.hardware)[0].schedule
-    donor = Donor(best, mean, 1e-3, frozenset({"other"}))
+    donor = Donor(best, mean, 1e-3, frozenset({"other"}), frozenset({"other"}))
 
     candidates = transfer_candidates(pool, [donor], machine.hardware)
 

@@ -54,7 +54,7 @@ def test_every_transfer_replays(models: list[PreparedModel], machine: Machine, d
     donor_kernel = data.draw(st.sampled_from(source.kernels))
     own = fallback_candidates(donor_kernel.workload, machine.hardware)
     schedule = data.draw(st.sampled_from(own)).schedule
-    donor = Donor(schedule, donor_kernel.workload, 1e-3, frozenset({"other"}))
+    donor = Donor(schedule, donor_kernel.workload, 1e-3, frozenset({"other"}), frozenset({"other"}))
     kernel = data.draw(st.sampled_from(target.kernels))
 
     for candidate in transfer_candidates(kernel.workload, [donor], machine.hardware)[:3]:
