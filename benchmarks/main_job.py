@@ -16,29 +16,31 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from recommender.job import recommend
 from recommender.progress import Reporter
+from recommender.report import KernelReport
 from recommender.run import Options
 from recommender.vocabulary import Json
 
+_HEAVIEST = 8
 
-def figures(name: str) -> Json:
+
+def figures(model: str, **options: Any) -> Json:
+    """What came out of one run, with a store of its own; `options` are those of `recommend`."""
     with tempfile.TemporaryDirectory() as folder:
-        options = Options(
-            top_k=5,
-            output=Path(folder) / "out",
-            exclude_models=(name,),
-            baselines=("ort",),
-            store=Path(folder) / "outcomes.db",
+        place = Path(folder)
+        asked = Options(
+            top_k=5, output=place / "out", baselines=("ort",), store=place / "outcomes.db", **options
         )
         start = time.monotonic()
-        report = recommend(name, options, Reporter(1))
+        report = recommend(model, asked, Reporter(1))
         total_seconds = time.monotonic() - start
     tried = [t for k in report.kernels for t in k.tried]
     medians = {k: v.median_seconds for k, v in report.latencies.items()}
     return {
-        "model": name,
+        "model": Path(model).stem,
         "date": time.strftime("%Y-%m-%d"),
         "hardware": report.hardware.id,
         "latency_ms": {k: round(v * 1e3, 3) for k, v in medians.items()},
@@ -50,10 +52,25 @@ def figures(name: str) -> Json:
         "measured": len(tried),
         "invalid": sum(not t.outcome.ok for t in tried),
         "slower_than_fallback": sum(bool(k.speedup and k.speedup < 1) for k in report.kernels),
-        "sum_of_kernels_ms": round(
-            sum(k.calls * k.best.median_seconds for k in report.kernels if k.best) * 1e3, 3
-        ),
+        "sum_of_kernels_ms": round(sum(map(_milliseconds, report.kernels)), 3),
+        "kernels": len(report.kernels),
+        "heaviest": [
+            {
+                "kernel": k.name,
+                "class": k.kernel_class,
+                "extents": k.extents,
+                "ms": round(_milliseconds(k), 3),
+                "speedup": k.speedup and round(k.speedup, 2),
+                "donor": k.donor_name,
+            }
+            for k in sorted(report.kernels, key=_milliseconds, reverse=True)[:_HEAVIEST]
+        ],
     }
+
+
+def _milliseconds(kernel: KernelReport) -> float:
+    """Of all calls of a kernel in one run of the model."""
+    return kernel.calls * kernel.best.median_seconds * 1e3 if kernel.best else 0.0
 
 
 def main() -> None:
@@ -61,7 +78,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["resnet50"])
     parser.add_argument("-o", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
-    results = [figures(name) for name in options.models]
+    results = [figures(name, exclude_models=(name,)) for name in options.models]
     for r in results:
         print(
             f"{r['model']}: {r['latency_ms']['chosen']} ms, {r['ort_ratio']} x ONNX Runtime, "

@@ -20,11 +20,15 @@ class MoveConstants:
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
         """Fold in every Relax function."""
-        mover = _Mover(module)
-        for name, function in module.functions_items():
-            if isinstance(function, relax.Function):
-                mover.builder_.update_func(name, mover.visit_expr(function))
-        return mover.builder_.get()
+        return rewrite_functions(module, _Mover(module))
+
+
+def rewrite_functions(module: IRModule, rewriter: PyExprMutator) -> IRModule:
+    """The module with every Relax function as a mutator, made for this module, leaves it."""
+    for name, function in module.functions_items():
+        if isinstance(function, relax.Function):
+            rewriter.builder_.update_func(name, rewriter.visit_expr(function))
+    return rewriter.builder_.get()
 
 
 @mutator

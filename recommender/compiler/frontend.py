@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import tvm
@@ -21,6 +22,7 @@ from google.protobuf.message import DecodeError
 from tvm import relax
 from tvm.ir import IRModule
 
+from recommender.compiler.constants import constant_value
 from recommender.errors import ModelError, UsageError
 from recommender.vocabulary import Json, ModelInput
 
@@ -296,10 +298,60 @@ class _HardSwish(importer.HardSwish):  # type: ignore[misc]
         return relax.op.multiply(inputs[0], gate)
 
 
+class _BatchNormalization(importer.BatchNormalization):  # type: ignore[misc]
+    """A scale and a shift where the statistics are constants, which leaves TVM nothing to fold.
+
+    ONNX Runtime has folded those that follow a convolution.
+    """
+
+    @classmethod
+    def _impl_v15(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
+        data, dtype = inputs[0], str(inputs[0].ty.dtype)
+        values = [constant_value(statistic) for statistic in inputs[1:5]]
+        known = [value.astype(np.float64) for value in values if value is not None and value.dtype == dtype]
+        if attr.get("training_mode", 0) or len(known) < 4:
+            return super()._impl_v15(bb, inputs, attr, params)
+        gamma, beta, mean, variance = (value.reshape(-1, *[1] * (data.ty.ndim - 2)) for value in known)
+        scale = gamma / np.sqrt(variance + attr.get("epsilon", 1e-5))
+        scaled = relax.op.multiply(data, relax.const(scale.astype(dtype)))
+        return relax.op.add(scaled, relax.const((beta - mean * scale).astype(dtype)))
+
+
+class _Pairwise(importer.MultiInputBase):  # type: ignore[misc]
+    """Sums, means and extremes two at a time, which fuse; TVM's own are stacked, and ConvertLayout fails on it."""
+
+    @classmethod
+    def _impl_v1(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
+        if all(isinstance(value, tvm.ir.GenericConst) for value in inputs):
+            return super()._impl_v1(bb, inputs, attr, params)
+        return cls._impl_dynamic(bb, inputs)
+
+
+class _Sum(_Pairwise, importer.Sum):  # type: ignore[misc]
+    pass
+
+
+class _Mean(_Pairwise, importer.Mean):  # type: ignore[misc]
+    pass
+
+
+class _Max(_Pairwise, importer.Max):  # type: ignore[misc]
+    pass
+
+
+class _Min(_Pairwise, importer.Min):  # type: ignore[misc]
+    pass
+
+
 _TRANSPARENT: Mapping[str, Json] = {
+    "BatchNormalization": _BatchNormalization,
     "Clip": _Clip,
     "HardSigmoid": _HardSigmoid,
     "HardSwish": _HardSwish,
+    "Max": _Max,
+    "Mean": _Mean,
+    "Min": _Min,
+    "Sum": _Sum,
 }
 
 

@@ -52,12 +52,20 @@ def _like(value: float, x: tvm.te.Tensor) -> tvm.tirx.PrimExpr:
     return tvm.tirx.const(value, x.dtype)
 
 
+def _three_quarters(x: tvm.te.Tensor) -> tvm.te.Tensor:
+    root = topi.sqrt(x)
+    return topi.multiply(root, topi.sqrt(root))
+
+
+_POWERS = {0.5: topi.sqrt, 0.75: _three_quarters, 2.0: _squared, 3.0: _cubed}
+
+
 def _power(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """Squares and cubes, as older exports write layer norm and GELU, are products."""
+    """Products and roots: older exports write layer norm and GELU so, and local response norm has 3/4."""
     base, exponent = call.args[0], constant_value(call.args[1])
     # An exponent of higher rank would give the result its rank.
     if exponent is not None and exponent.size == 1 and exponent.ndim <= base.ty.ndim:
-        product = {2.0: _squared, 3.0: _cubed}.get(exponent.item())
+        product = _POWERS.get(exponent.item())
         if product is not None:
             return builder.call_te(product, base, primfunc_name_hint="power")
     return call.op.get_attr("FLegalize")(builder, call)

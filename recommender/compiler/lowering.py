@@ -16,6 +16,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from recommender.compiler.constants import MoveConstants
+from recommender.compiler.layouts import CancelTransposes, YieldToImages
 from recommender.compiler.legalisation import LEGALISE
 from recommender.compiler.sketches import DesignSpace
 from recommender.compiler.workloads import describe_workload, has_schedule
@@ -49,8 +50,11 @@ def lower(module: IRModule, target: Target) -> IRModule:
     passes = [
         transform.DecomposeOpsForInference(),
         transform.CanonicalizeBindings(),
+        YieldToImages(),
         transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
         transform.Normalize(),
+        CancelTransposes(),
+        transform.CanonicalizeBindings(),
         MoveConstants(),
         transform.FoldConstant(),
         transform.LegalizeOps(LEGALISE),

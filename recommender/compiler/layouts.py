@@ -1,0 +1,107 @@
+"""What keeps a model's convolutions from staying in NHWC is rewritten, before TVM's ConvertLayout and after it.
+
+ConvertLayout carries a layout from operator to operator. Where two operands of a broadcast differ, it follows the
+one of lower rank, and of two with the same rank the first (src/relax/op/tensor/binary.cc,
+`InferLayoutBinaryEwise`). So a scale of shape (C, 1, 1), or what was transposed in the model itself, on the
+left, brings NCHW back, with a transpose on either side and a kernel of its own for what would have been fused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import relax
+from tvm.ir import IRModule
+from tvm.relax.expr_functor import PyExprMutator, mutator
+
+from recommender.compiler.constants import constant_value, rewrite_functions
+
+_IMAGE_RANK = 4
+_COMMUTATIVE = [tvm.ir.Op.get(f"relax.{name}") for name in ("add", "multiply", "maximum", "minimum")]
+_BROADCAST = [*_COMMUTATIVE, *(tvm.ir.Op.get(f"relax.{name}") for name in ("subtract", "divide", "power"))]
+_PERMUTE = tvm.ir.Op.get("relax.permute_dims")
+
+
+@tvm.transform.module_pass(opt_level=0, name="YieldToImages")
+class YieldToImages:
+    """Let the operand that is an image decide: constants get its rank, and go second as transposes do.
+
+    A transposed image is scaled and shifted before its transpose.
+    """
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
+        """Rewrite broadcasts of every Relax function."""
+        return rewrite_functions(module, _Yielding(module))
+
+
+@tvm.transform.module_pass(opt_level=0, name="CancelTransposes")
+class CancelTransposes:
+    """Make one transpose of two in a row, and none where together they move nothing."""
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
+        """Rewrite transposes of every Relax function."""
+        return rewrite_functions(module, _Cancelling(module))
+
+
+@mutator
+class _Yielding(PyExprMutator):  # type: ignore[misc]
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        rank, call = getattr(call.ty, "ndim", None), self.visit_expr_post_order(call)
+        if call.op not in _BROADCAST or rank != _IMAGE_RANK:
+            return call
+        left, right = (self._of_image_rank(operand) for operand in call.args)
+        if call.op in _COMMUTATIVE and self._how_far_from_an_image(left) > self._how_far_from_an_image(right):
+            left, right = right, left
+        transpose = self._transpose(left)
+        if transpose is None or (values := constant_value(right)) is None or values.ndim == 0:
+            return relax.Call(call.op, [left, right], call.attrs)
+        axes = _axes(transpose)
+        before = _constant(np.transpose(values, np.argsort(axes)))
+        return relax.op.permute_dims(relax.Call(call.op, [transpose.args[0], before], call.attrs), axes)
+
+    def _of_image_rank(self, operand: relax.Expr) -> relax.Expr:
+        """A constant with all its axes, or none if it is one number; anything else as it is."""
+        values = constant_value(operand)
+        return operand if values is None else _constant(_with_axes(values))
+
+    def _how_far_from_an_image(self, operand: relax.Expr) -> int:
+        if constant_value(operand) is not None:
+            return 2
+        return 1 if self._transpose(operand) is not None else 0
+
+    def _transpose(self, operand: relax.Expr) -> relax.Call | None:
+        """The transpose that an operand is."""
+        call = self.lookup_binding(operand) if isinstance(operand, relax.Var) else operand
+        return call if isinstance(call, relax.Call) and call.op == _PERMUTE else None
+
+
+def _constant(values: NDArray[np.generic]) -> relax.Expr:
+    return relax.const(np.ascontiguousarray(values) if values.ndim else values)
+
+
+def _with_axes(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    if values.size == 1:
+        return values.reshape(())
+    return values.reshape([1] * (_IMAGE_RANK - values.ndim) + list(values.shape))
+
+
+@mutator
+class _Cancelling(PyExprMutator):  # type: ignore[misc]
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        call = self.visit_expr_post_order(call)
+        if call.op != _PERMUTE:
+            return call
+        moved, axes = call.args[0], _axes(call)
+        inner = self.lookup_binding(moved) if isinstance(moved, relax.Var) else moved
+        if isinstance(inner, relax.Call) and inner.op == _PERMUTE:
+            first = _axes(inner)
+            moved, axes = inner.args[0], [first[axis] for axis in axes]
+        return moved if axes == sorted(axes) else relax.op.permute_dims(moved, axes)
+
+
+def _axes(call: relax.Call) -> Sequence[int]:
+    axes = call.attrs.axes
+    return list(reversed(range(call.ty.ndim))) if axes is None else [int(axis) for axis in axes]
