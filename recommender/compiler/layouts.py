@@ -22,6 +22,7 @@ from recommender.compiler.constants import constant_value, rewrite_functions
 _IMAGE_RANK = 4
 _COMMUTATIVE = [tvm.ir.Op.get(f"relax.{name}") for name in ("add", "multiply", "maximum", "minimum")]
 _BROADCAST = [*_COMMUTATIVE, *(tvm.ir.Op.get(f"relax.{name}") for name in ("subtract", "divide", "power"))]
+_MATMUL = tvm.ir.Op.get("relax.matmul")
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")
 
 
@@ -44,6 +45,18 @@ class CancelTransposes:
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
         """Rewrite transposes of every Relax function."""
         return rewrite_functions(module, _Cancelling(module))
+
+
+@tvm.transform.module_pass(opt_level=0, name="MixChannels")
+class MixChannels:
+    """Make a product of an image's channels with a weight matrix the convolution of 1 x 1 that it is.
+
+    Its loops are then those of all other such convolutions, whose schedules fit.
+    """
+
+    def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
+        """Rewrite products of every Relax function."""
+        return rewrite_functions(module, _Mixing(module))
 
 
 @mutator
@@ -105,3 +118,16 @@ class _Cancelling(PyExprMutator):  # type: ignore[misc]
 def _axes(call: relax.Call) -> Sequence[int]:
     axes = call.attrs.axes
     return list(reversed(range(call.ty.ndim))) if axes is None else [int(axis) for axis in axes]
+
+
+@mutator
+class _Mixing(PyExprMutator):  # type: ignore[misc]
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        call = self.visit_expr_post_order(call)
+        if call.op != _MATMUL or call.args[0].ty.ndim != _IMAGE_RANK:
+            return call
+        matrix = constant_value(call.args[1])
+        if matrix is None or matrix.ndim != 2:
+            return call
+        kernel = relax.const(matrix[np.newaxis, np.newaxis])
+        return relax.op.nn.conv2d(call.args[0], kernel, data_layout="NHWC", kernel_layout="HWIO")

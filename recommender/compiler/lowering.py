@@ -16,7 +16,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from recommender.compiler.constants import MoveConstants
-from recommender.compiler.layouts import CancelTransposes, YieldToImages
+from recommender.compiler.layouts import CancelTransposes, MixChannels, YieldToImages
 from recommender.compiler.legalisation import LEGALISE
 from recommender.compiler.sketches import DesignSpace
 from recommender.compiler.workloads import describe_workload, has_schedule
@@ -55,6 +55,7 @@ def lower(module: IRModule, target: Target) -> IRModule:
         transform.Normalize(),
         CancelTransposes(),
         transform.CanonicalizeBindings(),
+        MixChannels(),
         MoveConstants(),
         transform.FoldConstant(),
         transform.LegalizeOps(LEGALISE),

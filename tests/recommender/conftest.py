@@ -1,12 +1,18 @@
-"""A small model prepared for this machine, and what a run knows that has a small library."""
+"""A small model prepared for this machine, what it computes, and what a run knows that has a small library."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import onnx
+import onnxruntime
 import pytest
+import tvm
+from numpy.typing import NDArray
 
+from recommender.compiler.hardware import target_from_json
 from recommender.datasets.store import Store
 from recommender.harness.client import WorkerCrashed
 from recommender.harness.measurer import Measurer, Task
@@ -15,6 +21,17 @@ from recommender.progress import Reporter
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.workspace import Workspace
+
+
+def computed(
+    model: onnx.ModelProto, x: NDArray[np.float32], folder: Path, machine: Machine
+) -> tuple[PreparedModel, NDArray[np.float32], NDArray[np.float32]]:
+    """A lowered model, and what it and ONNX Runtime compute of its only input."""
+    onnx.save(model, str(folder / "m.onnx"))
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    found = prepare_named(str(folder / "m.onnx"), machine)
+    vm = tvm.relax.VirtualMachine(tvm.compile(found.lowered, target_from_json(machine.target)), tvm.cpu())
+    return found, vm["main"](tvm.runtime.tensor(x)).numpy(), expected
 
 
 @pytest.fixture

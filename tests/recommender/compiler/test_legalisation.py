@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-import tvm
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from recommender.compiler.hardware import target_from_json
-from recommender.session import Machine, PreparedModel, prepare_named
+from recommender.session import Machine
 from tests.conftest import model_of, weight
+from tests.recommender.conftest import computed
 
 pytestmark = pytest.mark.tvm
 
@@ -25,17 +23,6 @@ MASKED = np.random.default_rng(0).standard_normal((2, 5, 7), np.float32) * 30
 MASKED[0, :, 3], MASKED[1, 2, :4], MASKED[1, 4, 5] = -np.inf, np.finfo(np.float32).min, 80
 MASKED[0, 1, 3] = 0
 IN_LIBM = re.compile(r"T\.(exp|erf|tanh|sigmoid|pow)\(")
-
-
-def computed(
-    model: onnx.ModelProto, x: NDArray[np.float32], folder: Path, machine: Machine
-) -> tuple[PreparedModel, NDArray[np.float32], NDArray[np.float32]]:
-    """A lowered model, and what it and ONNX Runtime compute of its only input."""
-    onnx.save(model, str(folder / "m.onnx"))
-    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
-    found = prepare_named(str(folder / "m.onnx"), machine)
-    vm = tvm.relax.VirtualMachine(tvm.compile(found.lowered, target_from_json(machine.target)), tvm.cpu())
-    return found, vm["main"](tvm.runtime.tensor(x)).numpy(), expected
 
 
 @pytest.mark.parametrize(
@@ -59,15 +46,17 @@ def test_fast_math_calls_no_libm_and_is_close(node: onnx.NodeProto, tmp_path: Pa
     np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("exponent", [-1.0, 2.5])
-def test_other_powers_are_left_to_tvm(exponent: float, tmp_path: Path, machine: Machine) -> None:
+@pytest.mark.parametrize(("exponent", "is_in_libm"), [(0.5, False), (0.75, False), (-1.0, True), (2.5, True)])
+def test_powers_that_are_no_roots_are_left_to_tvm(
+    exponent: float, is_in_libm: bool, tmp_path: Path, machine: Machine
+) -> None:
     x = np.linspace(0.1, 9, 50, dtype=np.float32)
     power = [numpy_helper.from_array(np.float32(exponent), "e")]
     model = model_of([helper.make_node("Pow", ["x", "e"], ["y"])], {"x": [len(x)]}, "y", power)
 
     found, actual, expected = computed(model, x, tmp_path, machine)
 
-    assert IN_LIBM.search(found.lowered.script())
+    assert bool(IN_LIBM.search(found.lowered.script())) == is_in_libm
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 

@@ -1,0 +1,120 @@
+"""Convolutions stay in NHWC whatever the model does to images between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tvm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+from tvm import relax
+
+from recommender.compiler.layouts import CancelTransposes
+from recommender.session import Machine, PreparedModel
+from tests.conftest import model_of, weight
+from tests.recommender.conftest import computed
+
+pytestmark = pytest.mark.tvm
+
+X = np.random.default_rng(0).standard_normal((1, 4, 8, 8), np.float32)
+PER_CHANNEL = np.arange(1, 9, dtype=np.float32).reshape(8, 1, 1)
+
+
+def between_convolutions(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    """A model that takes "a", the output of a convolution, to "b", the input of another."""
+    first = helper.make_node("Conv", ["x", "w1"], ["a"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    last = helper.make_node("Conv", ["b", "w2"], ["y"], pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    arrays = {
+        "channels": PER_CHANNEL,
+        "eight": PER_CHANNEL.reshape(8),
+        "one": np.array([0.5], np.float32),
+        "matrix": PER_CHANNEL.reshape(8, 1) @ PER_CHANNEL.reshape(1, 8) / 64,
+    }
+    constants = [numpy_helper.from_array(v, n) for n, v in arrays.items()]
+    weights = [weight("w1", 8, 4, 3, 3), weight("w2", 8, 8, 3, 3)]
+    return model_of([first, *nodes, last], {"x": [1, 4, 8, 8]}, "y", weights + constants)
+
+
+def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(kind, inputs.split(), [output], **attributes)
+
+
+def kernels(model: PreparedModel) -> list[str]:
+    """What each call computes, without the edges of the model, where the layout has to change."""
+    called = ["+".join(k.workload.operators) for k in model.kernels for _ in range(k.calls)]
+    return sorted(kernel for kernel in called if kernel != "T_transpose")
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Mul", "channels a", "s"), node("Add", "s channels", "b")],
+        [node("Relu", "a", "r"), node("Mul", "one r", "s"), node("Sub", "s one", "b")],
+        [node("Relu", "a", "r"), node("Sum", "r r a", "b")],
+        [node("Relu", "a", "r"), node("Max", "channels r", "m"), node("Min", "r m", "b")],
+        [node("Relu", "a", "r"), node("BatchNormalization", "r eight eight eight eight", "b")],
+    ],
+    ids=["by-channel", "by-a-number", "sum", "extremes", "normalised"],
+)
+def test_what_scales_and_adds_to_images_is_fused(
+    nodes: list[onnx.NodeProto], tmp_path: Path, machine: Machine
+) -> None:
+    found, actual, expected = computed(between_convolutions(*nodes), X, tmp_path, machine)
+
+    first, second = kernels(found)
+    assert "conv2d_nhwc" in first and "conv2d_nhwc" in second
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("scaled", ["channels t2", "t2 channels"])
+@pytest.mark.parametrize("added", ["s a", "a s"])
+def test_a_mix_of_channels_between_transposes_is_a_convolution(
+    scaled: str, added: str, tmp_path: Path, machine: Machine
+) -> None:
+    """As in ConvNeXt: to the channels last, a product, back, a scale for each channel, and the image again."""
+    model = between_convolutions(
+        node("Transpose", "a", "t1", perm=[0, 2, 3, 1]),
+        node("MatMul", "t1 matrix", "p"),
+        node("Transpose", "p", "t2", perm=[0, 3, 1, 2]),
+        node("Mul", scaled, "s"),
+        node("Add", added, "b"),
+    )
+
+    found, actual, expected = computed(model, X, tmp_path, machine)
+
+    assert len(kernels(found)) == 3
+    assert sum("conv2d_nhwc" in kernel for kernel in kernels(found)) == 3
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_constant_that_is_subtracted_from_stays_on_its_side(tmp_path: Path, machine: Machine) -> None:
+    model = between_convolutions(node("Sub", "channels a", "s"), node("Div", "s one", "b"))
+
+    _, actual, expected = computed(model, X, tmp_path, machine)
+
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.permutations(range(4)), st.permutations(range(4)))
+def test_two_transposes_are_one_or_none(first: list[int], second: list[int]) -> None:
+    values = np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5)
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(values.shape, "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            once = builder.emit(relax.op.permute_dims(x, first))
+            output = builder.emit_output(relax.op.permute_dims(once, second))
+        builder.emit_func_output(output)
+
+    module = relax.transform.DeadCodeElimination()(CancelTransposes()(builder.get()))
+
+    both = [first[axis] for axis in second]
+    assert module.script().count("permute_dims") == (both != sorted(both))
+    vm = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    actual = vm["main"](tvm.runtime.tensor(values)).numpy()
+    np.testing.assert_array_equal(actual, values.transpose(first).transpose(second))
