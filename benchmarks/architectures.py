@@ -35,10 +35,14 @@ class InWheel:
 IN_WHEELS = {
     "yolov8n_320": InWheel("nudenet", "nudenet/320n.onnx", {"images": (1, 3, 320, 320)}),
     "ppocr_v4_det": InWheel(
-        "rapidocr_onnxruntime", "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", {"x": (1, 3, 640, 640)}
+        "rapidocr_onnxruntime",
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+        {"x": (1, 3, 640, 640)},
     ),
     "ppocr_v4_rec": InWheel(
-        "rapidocr_onnxruntime", "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", {"x": (1, 3, 48, 320)}
+        "rapidocr_onnxruntime",
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+        {"x": (1, 3, 48, 320)},
     ),
     "ppocr_v2_cls": InWheel(
         "rapidocr_onnxruntime",
@@ -59,7 +63,9 @@ def light_model(name: str) -> onnx.ModelProto:
         constant = np.full(dims, numpy_helper.to_array(value).item(), np.float32)
         matrix = TensorProto(name=node.output[0], data_type=TensorProto.FLOAT, dims=dims)
         is_vector = len(dims) < 2  # of biases and normalisations: variances have to be positive
-        model.graph.initializer.append(numpy_helper.from_array(constant, matrix.name) if is_vector else matrix)
+        model.graph.initializer.append(
+            numpy_helper.from_array(constant, matrix.name) if is_vector else matrix
+        )
         model.graph.node.remove(node)
     fill_weights(model)
     return model
@@ -143,7 +149,9 @@ class _Graph:
     def mlp(self, x: str, width: int, gelu: Callable[[str], str]) -> str:
         return self.linear(gelu(self.linear(x, width, 4 * width)), 4 * width, width)
 
-    def model(self, name: str, inputs: Mapping[str, tuple[int, Sequence[int]]], output: str) -> onnx.ModelProto:
+    def model(
+        self, name: str, inputs: Mapping[str, tuple[int, Sequence[int]]], output: str
+    ) -> onnx.ModelProto:
         """The graph as a model with random weights; inputs are a type and a shape each."""
         described = [helper.make_tensor_value_info(key, *given) for key, given in inputs.items()]
         last = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)

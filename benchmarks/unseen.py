@@ -63,7 +63,9 @@ def table(rows: list[Json]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     known = sorted([*LIGHT, *IN_WHEELS, *BUILT])
     parser.add_argument("models", nargs="*", default=known, help=", ".join(known))
     parser.add_argument("--wheels", type=Path, default=Path("wheels"))

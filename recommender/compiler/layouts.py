@@ -23,6 +23,7 @@ _IMAGE_RANK = 4
 _COMMUTATIVE = [tvm.ir.Op.get(f"relax.{name}") for name in ("add", "multiply", "maximum", "minimum")]
 _BROADCAST = [*_COMMUTATIVE, *(tvm.ir.Op.get(f"relax.{name}") for name in ("subtract", "divide", "power"))]
 _MATMUL = tvm.ir.Op.get("relax.matmul")
+_UPSAMPLE = tvm.ir.Op.get("relax.nn.conv2d_transpose")
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")
 
 
@@ -49,13 +50,14 @@ class CancelTransposes:
 
 @tvm.transform.module_pass(opt_level=0, name="MixChannels")
 class MixChannels:
-    """Make a product of an image's channels with a weight matrix the convolution of 1 x 1 that it is.
+    """Make a convolution of 1 x 1 of what is one, so that the schedules of all others fit.
 
-    Its loops are then those of all other such convolutions, whose schedules fit.
+    Those are products of an image's channels with a weight matrix, and transposed convolutions whose kernel is as
+    large as their stride, where every pixel becomes a patch of its own.
     """
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
-        """Rewrite products of every Relax function."""
+        """Rewrite products and transposed convolutions of every Relax function."""
         return rewrite_functions(module, _Mixing(module))
 
 
@@ -124,10 +126,34 @@ def _axes(call: relax.Call) -> Sequence[int]:
 class _Mixing(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
-        if call.op != _MATMUL or call.args[0].ty.ndim != _IMAGE_RANK:
+        if call.op not in (_MATMUL, _UPSAMPLE) or call.args[0].ty.ndim != _IMAGE_RANK:
             return call
-        matrix = constant_value(call.args[1])
-        if matrix is None or matrix.ndim != 2:
+        weights = constant_value(call.args[1])
+        if weights is None:
             return call
-        kernel = relax.const(matrix[np.newaxis, np.newaxis])
-        return relax.op.nn.conv2d(call.args[0], kernel, data_layout="NHWC", kernel_layout="HWIO")
+        if call.op == _MATMUL:
+            return _mixed(call.args[0], weights) if weights.ndim == 2 else call
+        return _upsampled(call.args[0], weights) if _makes_patches(call) else call
+
+
+def _mixed(image: relax.Expr, matrix: NDArray[np.generic]) -> relax.Expr:
+    kernel = relax.const(matrix[np.newaxis, np.newaxis])
+    return relax.op.nn.conv2d(image, kernel, data_layout="NHWC", kernel_layout="HWIO")
+
+
+def _makes_patches(call: relax.Call) -> bool:
+    """Whether a transposed convolution of NHWC writes every result once."""
+    attrs = call.attrs
+    margins = (*attrs.padding, *attrs.output_padding, *(n - 1 for n in attrs.dilation), attrs.groups - 1)
+    is_plain = attrs.data_layout == "NHWC" and attrs.kernel_layout == "IOHW" and not any(map(int, margins))
+    return is_plain and list(attrs.strides) == list(call.args[1].ty.shape.values[2:])
+
+
+def _upsampled(image: relax.Expr, weights: NDArray[np.generic]) -> relax.Expr:
+    """The patches of all pixels, then their rows between each other (as depth-to-space has them)."""
+    batch, height, width, _ = map(int, image.ty.shape.values)
+    inner, outer, rows, columns = weights.shape
+    patches = _mixed(image, weights.transpose(0, 2, 3, 1).reshape(inner, rows * columns * outer))
+    apart = relax.op.reshape(patches, (batch, height, width, rows, columns, outer))
+    placed = relax.op.permute_dims(apart, [0, 1, 3, 2, 4, 5])
+    return relax.op.reshape(placed, (batch, height * rows, width * columns, outer))

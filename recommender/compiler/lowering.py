@@ -18,6 +18,7 @@ from tvm.target import Target
 from recommender.compiler.constants import MoveConstants
 from recommender.compiler.layouts import CancelTransposes, MixChannels, YieldToImages
 from recommender.compiler.legalisation import LEGALISE
+from recommender.compiler.padding import PadRows
 from recommender.compiler.sketches import DesignSpace
 from recommender.compiler.workloads import describe_workload, has_schedule
 from recommender.errors import ModelError
@@ -56,6 +57,8 @@ def lower(module: IRModule, target: Target) -> IRModule:
         CancelTransposes(),
         transform.CanonicalizeBindings(),
         MixChannels(),
+        PadRows(),
+        transform.CanonicalizeBindings(),
         MoveConstants(),
         transform.FoldConstant(),
         transform.LegalizeOps(LEGALISE),

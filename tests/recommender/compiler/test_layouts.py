@@ -91,6 +91,24 @@ def test_a_mix_of_channels_between_transposes_is_a_convolution(
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("size", [(2, 2), (1, 3)], ids=["square", "row"])
+def test_an_upsampling_by_patches_is_a_convolution(
+    size: tuple[int, int], tmp_path: Path, machine: Machine
+) -> None:
+    """As decoders of segmentation models have it: strides as large as the kernel."""
+    up = node("ConvTranspose", "a filters", "b", kernel_shape=size, strides=size)
+    model = between_convolutions(up)
+    filters = np.random.default_rng(0).random((8, 8, *size), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(filters, "filters"))
+
+    found, actual, expected = computed(model, X, tmp_path, machine)
+
+    assert actual.shape == expected.shape == (1, 8, 8 * size[0], 8 * size[1])
+    assert sum("conv2d_nhwc" in kernel for kernel in kernels(found)) == 3
+    assert not any("conv2d_transpose" in k.name for k in found.kernels)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_a_constant_that_is_subtracted_from_stays_on_its_side(tmp_path: Path, machine: Machine) -> None:
     model = between_convolutions(node("Sub", "channels a", "s"), node("Div", "s one", "b"))
 

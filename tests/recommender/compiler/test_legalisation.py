@@ -87,8 +87,12 @@ def test_softmax_calls_no_libm_and_is_close_also_where_it_is_masked(
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"strides": [2, 2]}, {"strides": [2, 2], "output_padding": [1, 1], "group": 2}, {"dilations": [2, 2]}],
-    ids=["upsampling", "groups", "dilated"],
+    [
+        {"strides": [2, 2], "pads": [1, 1, 0, 0]},
+        {"strides": [2, 2], "output_padding": [1, 1], "group": 2},
+        {"dilations": [2, 2]},
+    ],
+    ids=["padded", "groups", "dilated"],
 )
 def test_transposed_convolutions_compute_what_onnx_runtime_computes(
     attributes: dict[str, Any], tmp_path: Path, machine: Machine
