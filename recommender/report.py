@@ -67,7 +67,7 @@ class KernelReport:
 
     @property
     def donor_name(self) -> str:
-        """The donor in words: a model of its kernel, how many more it comes from, and the kernel's extents."""
+        """In words: a model with the donor's kernel, how many more it comes from, that kernel's extents."""
         donor = self.chosen.donor
         if donor is None:
             return "(own space)"

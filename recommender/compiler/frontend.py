@@ -318,7 +318,7 @@ class _BatchNormalization(importer.BatchNormalization):  # type: ignore[misc]
 
 
 class _Pairwise(importer.MultiInputBase):  # type: ignore[misc]
-    """Sums, means and extremes two at a time, which fuse; TVM's own are stacked, and ConvertLayout fails on it."""
+    """Sums, means and extremes two at a time, which fuse; TVM stacks them, where ConvertLayout fails."""
 
     @classmethod
     def _impl_v1(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:

@@ -1,9 +1,9 @@
-"""What keeps a model's convolutions from staying in NHWC is rewritten, before TVM's ConvertLayout and after it.
+"""What keeps a model's convolutions from staying in NHWC is rewritten, before TVM's ConvertLayout and after.
 
-ConvertLayout carries a layout from operator to operator. Where two operands of a broadcast differ, it follows the
-one of lower rank, and of two with the same rank the first (src/relax/op/tensor/binary.cc,
+ConvertLayout carries a layout from operator to operator. Where two operands of a broadcast differ, it follows
+the one of lower rank, and of two with the same rank the first (src/relax/op/tensor/binary.cc,
 `InferLayoutBinaryEwise`). So a scale of shape (C, 1, 1), or what was transposed in the model itself, on the
-left, brings NCHW back, with a transpose on either side and a kernel of its own for what would have been fused.
+left, brings NCHW back, with a transpose on either side and a kernel of its own for what could be fused.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class CancelTransposes:
 class MixChannels:
     """Make a convolution of 1 x 1 of what is one, so that the schedules of all others fit.
 
-    Those are products of an image's channels with a weight matrix, and transposed convolutions whose kernel is as
-    large as their stride, where every pixel becomes a patch of its own.
+    Those are products of an image's channels with a weight matrix, and transposed convolutions whose kernel
+    is as large as their stride, where every pixel becomes a patch of its own.
     """
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:

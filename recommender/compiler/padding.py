@@ -1,9 +1,9 @@
 """Products with a number of rows that no tile divides are computed with a few rows more.
 
-TVM tiles by divisors. The 197 tokens of a vision transformer are prime: a tile of its rows has one or all of them,
-and its products take three times as long as those of 200 tokens. Rows of a product with a weight matrix do not
-depend on each other, so it does not matter what the rows more hold. They are cut off as late as possible: what is
-computed element by element, or row by row, of rows more is left with them, and the next product finds them there.
+TVM tiles by divisors. The 197 tokens of a vision transformer are prime: a tile of its rows has one or all of
+them. Rows of a product with a weight matrix do not depend on each other, so it does not matter what the rows
+more hold. They are cut off as late as possible: what is computed element by element, or row by row, of rows
+more is left with them, and the next product finds them there.
 """
 
 from __future__ import annotations

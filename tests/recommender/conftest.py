@@ -1,4 +1,4 @@
-"""A small model prepared for this machine, what it computes, and what a run knows that has a small library."""
+"""A small model, what a model computes, and what a run knows that has a small library."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_what_scales_and_adds_to_images_is_fused(
 def test_a_mix_of_channels_between_transposes_is_a_convolution(
     scaled: str, added: str, tmp_path: Path, machine: Machine
 ) -> None:
-    """As in ConvNeXt: to the channels last, a product, back, a scale for each channel, and the image again."""
+    """As in ConvNeXt: channels last, a product, back, a scale for each channel, and the image again."""
     model = between_convolutions(
         node("Transpose", "a", "t1", perm=[0, 2, 3, 1]),
         node("MatMul", "t1 matrix", "p"),
