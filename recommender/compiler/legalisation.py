@@ -14,6 +14,7 @@ import tvm
 from tvm import relax, topi
 
 from recommender.compiler.constants import constant_value
+from recommender.compiler.convolutions import grouped_convolution, transposed_convolution
 
 Legalisation: TypeAlias = Callable[[relax.BlockBuilder, relax.Call], relax.Expr]
 
@@ -85,27 +86,9 @@ def _fast_log_softmax(builder: relax.BlockBuilder, call: relax.Call) -> relax.Ex
     return builder.call_te(compute, call.args[0], primfunc_name_hint="log_softmax")
 
 
-def _transposed_convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
-    """TVM computes it in NCHW only, while its neighbours have become NHWC."""
-    attrs = call.attrs
-    if attrs.data_layout != "NHWC":
-        return call.op.get_attr("FLegalize")(builder, call)
-    names = ("strides", "padding", "output_padding", "dilation")
-    strides, padding, more, dilation = ([int(n) for n in getattr(attrs, name)] for name in names)
-
-    def compute(data: tvm.te.Tensor, weight: tvm.te.Tensor) -> tvm.te.Tensor:
-        planes, groups = topi.transpose(data, (0, 3, 1, 2)), int(attrs.groups)
-        weight = topi.nn.dilate(weight, [1, 1, *dilation])  # topi's transposed convolution knows none
-        planes = topi.nn.group_conv2d_transpose_nchw(
-            planes, weight, strides, padding, call.ty.dtype, more, groups
-        )
-        return topi.transpose(planes, (0, 2, 3, 1))
-
-    return builder.call_te(compute, *call.args, primfunc_name_hint="conv2d_transpose")
-
-
 LEGALISE: dict[str, Legalisation] = {
-    "relax.nn.conv2d_transpose": _transposed_convolution,
+    "relax.nn.conv2d": grouped_convolution,
+    "relax.nn.conv2d_transpose": transposed_convolution,
     "relax.exp": _unary(topi.fast_exp),
     "relax.erf": _unary(topi.fast_erf),
     "relax.tanh": _unary(topi.fast_tanh),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +11,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from recommender.session import Machine
-from tests.conftest import model_of, weight
+from tests.conftest import model_of
 from tests.recommender.conftest import computed
 
 pytestmark = pytest.mark.tvm
@@ -82,32 +81,3 @@ def test_softmax_calls_no_libm_and_is_close_also_where_it_is_masked(
     assert not np.isnan(expected).any()
     assert not IN_LIBM.search(found.lowered.script())
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {"strides": [2, 2], "pads": [1, 1, 0, 0]},
-        {"strides": [2, 2], "output_padding": [1, 1], "group": 2},
-        {"dilations": [2, 2]},
-    ],
-    ids=["padded", "groups", "dilated"],
-)
-def test_transposed_convolutions_compute_what_onnx_runtime_computes(
-    attributes: dict[str, Any], tmp_path: Path, machine: Machine
-) -> None:
-    """Decoders of segmentation models: TVM has them in NCHW only, among neighbours that are NHWC here."""
-    nodes = [
-        helper.make_node("Conv", ["x", "w1"], ["a"], kernel_shape=[1, 1]),
-        helper.make_node("ConvTranspose", ["a", "up"], ["b"], kernel_shape=[2, 2], **attributes),
-        helper.make_node("Conv", ["b", "w2"], ["y"], kernel_shape=[1, 1]),
-    ]
-    rng = np.random.default_rng(0)
-    filters = rng.random((8, 8 // attributes.get("group", 1), 2, 2), np.float32)
-    constants = [weight("w1", 8, 4, 1, 1), numpy_helper.from_array(filters, "up"), weight("w2", 8, 8, 1, 1)]
-    model, x = model_of(nodes, {"x": [1, 4, 8, 8]}, "y", constants), rng.random((1, 4, 8, 8), np.float32)
-
-    found, actual, expected = computed(model, x, tmp_path, machine)
-
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
-    assert any("conv2d_transpose" in k.name for k in found.kernels)
