@@ -13,7 +13,7 @@ def grouped_convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.
     """A convolution in groups as that of a batch with an image for each group; others as TVM has them.
 
     TVM finds the group of a channel by dividing, which makes vectors across groups gathers. With the group as
-    a loop of its own, where the batch is else, the loops are those of any convolution, and their schedules fit.
+    a loop of its own, where the batch is else, the loops are those of any convolution: their schedules fit.
     """
     data, weight = call.args
     (batch, *_), (*kernel, inner, outer) = _shape(data), _shape(weight)
