@@ -51,15 +51,21 @@ def constant_value(expr: relax.Expr) -> NDArray[np.generic] | None:
     return value.numpy() if isinstance(value, tvm.runtime.Tensor) else None
 
 
+def shape_of(expr: relax.Expr) -> list[int] | None:
+    """The shape of a tensor; None if it is not fixed, or no tensor."""
+    values = getattr(getattr(expr.ty, "shape", None), "values", None)
+    if values is None or not all(isinstance(n, tvm.tirx.IntImm) for n in values):
+        return None
+    return [int(n) for n in values]
+
+
 def _moved(call: relax.Call, values: NDArray[np.generic]) -> NDArray[np.generic] | None:
     """What the call gives, if it only moves its first argument."""
     if call.op == _PERMUTE:
         axes = call.attrs.axes
         return np.transpose(values, None if axes is None else [int(axis) for axis in axes])
-    dims = getattr(call.ty.shape, "values", None) if call.op == _RESHAPE else None
-    if dims is not None and all(isinstance(dim, tvm.tirx.IntImm) for dim in dims):
-        return values.reshape([int(dim) for dim in dims])
-    return None
+    shape = shape_of(call) if call.op == _RESHAPE else None
+    return None if shape is None else values.reshape(shape)
 
 
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")

@@ -9,6 +9,7 @@ left, brings NCHW back, with a transpose on either side and a kernel of its own 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 import tvm
@@ -17,7 +18,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from recommender.compiler.constants import constant_value, rewrite_functions
+from recommender.compiler.constants import constant_value, rewrite_functions, shape_of
 
 _IMAGE_RANK = 4
 _COMMUTATIVE = [tvm.ir.Op.get(f"relax.{name}") for name in ("add", "multiply", "maximum", "minimum")]
@@ -25,6 +26,7 @@ _BROADCAST = [*_COMMUTATIVE, *(tvm.ir.Op.get(f"relax.{name}") for name in ("subt
 _MATMUL = tvm.ir.Op.get("relax.matmul")
 _UPSAMPLE = tvm.ir.Op.get("relax.nn.conv2d_transpose")
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")
+_RESHAPE = tvm.ir.Op.get("relax.reshape")
 
 
 @tvm.transform.module_pass(opt_level=0, name="YieldToImages")
@@ -41,10 +43,13 @@ class YieldToImages:
 
 @tvm.transform.module_pass(opt_level=0, name="CancelTransposes")
 class CancelTransposes:
-    """Make one transpose of two in a row, and none where together they move nothing."""
+    """Make one transpose of two in a row, and none where together they move nothing.
+
+    Reshapes that split and merge channels only are done where channels are last, so that they are in no way.
+    """
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
-        """Rewrite transposes of every Relax function."""
+        """Rewrite transposes and reshapes of every Relax function."""
         return rewrite_functions(module, _Cancelling(module))
 
 
@@ -106,15 +111,61 @@ def _with_axes(values: NDArray[np.generic]) -> NDArray[np.generic]:
 @mutator
 class _Cancelling(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        call = self.visit_expr_post_order(call)
-        if call.op != _PERMUTE:
+        shape, call = shape_of(call), self.visit_expr_post_order(call)
+        if call.op not in (_PERMUTE, _RESHAPE) or shape is None:
             return call
-        moved, axes = call.args[0], _axes(call)
+        moved = call.args[0]
         inner = self.lookup_binding(moved) if isinstance(moved, relax.Var) else moved
-        if isinstance(inner, relax.Call) and inner.op == _PERMUTE:
+        is_moved = isinstance(inner, relax.Call) and inner.op == _PERMUTE
+        if call.op == _RESHAPE:
+            better = _reshaped_first(inner, shape) if is_moved else None
+            return call if better is None else better
+        axes = _axes(call)
+        if is_moved:
             first = _axes(inner)
             moved, axes = inner.args[0], [first[axis] for axis in axes]
         return moved if axes == sorted(axes) else relax.op.permute_dims(moved, axes)
+
+
+def _reshaped_first(transpose: relax.Call, shape: Sequence[int]) -> relax.Expr | None:
+    """What a transposed tensor is reshaped to, with the transpose after it; None if that is no better.
+
+    It is where the axes that are split and merged with each other were next to each other before, as in the
+    shuffle of an image's channels: what is moved then are channels of a pixel, and no planes.
+    """
+    before, axes = shape_of(transpose.args[0]), _axes(transpose)
+    if before is None or 0 in before:
+        return None
+    groups = _reshaped_together([before[axis] for axis in axes], shape)
+    origins = [[axes[place] for place in inner] for inner, _ in groups]
+    order = sorted(range(len(groups)), key=lambda group: min(origins[group]))
+    within = [axis for group in order for axis in origins[group]]
+    are_neighbours = all(max(group) - min(group) < len(group) for group in origins)
+    if not are_neighbours or within == axes:
+        return None
+    places = [place for group in order for place in groups[group][1]]
+    reshaped = relax.op.reshape(
+        transpose.args[0] if within == sorted(within) else relax.op.permute_dims(transpose.args[0], within),
+        [shape[place] for place in places],
+    )
+    back = [places.index(place) for place in range(len(shape))]
+    return reshaped if back == sorted(back) else relax.op.permute_dims(reshaped, back)
+
+
+def _reshaped_together(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The fewest consecutive axes of either shape that hold the same numbers, in order."""
+    groups: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(before) and j < len(after):
+        inner, outer = [i], [j]
+        while (left := prod(before[k] for k in inner)) != (right := prod(after[k] for k in outer)):
+            grows, last = (inner, i) if left < right else (outer, j)
+            grows.append(last + len(grows))
+        groups.append((inner, outer))
+        i, j = inner[-1] + 1, outer[-1] + 1
+    groups[-1][0].extend(range(i, len(before)))  # ones at the end
+    groups[-1][1].extend(range(j, len(after)))
+    return groups
 
 
 def _axes(call: relax.Call) -> Sequence[int]:

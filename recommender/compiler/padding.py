@@ -13,7 +13,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from recommender.compiler.constants import constant_value, rewrite_functions
+from recommender.compiler.constants import constant_value, rewrite_functions, shape_of
 
 _MULTIPLE = 8
 _LARGEST_TILE = 16
@@ -43,7 +43,7 @@ def padded_rows(rows: int) -> int:
 
 @tvm.transform.module_pass(opt_level=0, name="PadRows")
 class PadRows:
-    """Pad the rows of products with weight matrices where no tile divides them."""
+    """Pad the rows of products where no tile divides them, and columns that are not those of weights."""
 
     def transform_module(self, module: IRModule, context: tvm.transform.PassContext) -> IRModule:
         """Rewrite every Relax function."""
@@ -57,9 +57,15 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
         self._with_more: dict[relax.Expr, relax.Expr] = {}
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        shape, call = _shape(call), self.visit_expr_post_order(call)
+        shape, call = shape_of(call), self.visit_expr_post_order(call)
         if shape is None or len(shape) < 2 or padded_rows(shape[-2]) == shape[-2]:
             return call
+        if (
+            call.op == _MATMUL
+            and padded_rows(shape[-1]) != shape[-1]
+            and constant_value(call.args[1]) is None
+        ):
+            return self._with_more_of_both(call, shape)
         operands = self._of_rows(call, shape)
         begins = call.op in (_MATMUL, _LAYER_NORM) and operands
         if begins or any(self._before_the_cut(operand) is not None for operand in operands):
@@ -77,7 +83,7 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
             return [call.args[0]] if matrix is not None and matrix.ndim == 2 else []
         if call.op not in _BETWEEN_TWO:
             return []
-        shapes = [_shape(operand) for operand in call.args]
+        shapes = [shape_of(operand) for operand in call.args]
         if any(s is None or (s != shape and len(s) > 1 and s[-2] != 1) for s in shapes):
             return []
         return [operand for operand, s in zip(call.args, shapes, strict=True) if s == shape]
@@ -87,12 +93,21 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
         whole = relax.Call(call.op, arguments, call.attrs)
         return relax.op.strided_slice(whole, axes=[len(shape) - 2], begin=[0], end=[shape[-2]])
 
+    def _with_more_of_both(self, call: relax.Call, shape: list[int]) -> relax.Expr:
+        """A product of two activations, as attention has it, with more rows and more columns."""
+        left, right = call.args
+        axes = [len(shape) - 2, len(shape) - 1]
+        more = padded_rows(shape[-1]) - shape[-1]
+        columns = relax.op.nn.pad(right, [0, 0] * (right.ty.ndim - 1) + [0, more])
+        whole = relax.Call(call.op, [self._padded(left), columns], call.attrs)
+        return relax.op.strided_slice(whole, axes=axes, begin=[0, 0], end=shape[-2:])
+
     def _padded(self, operand: relax.Expr) -> relax.Expr:
         before = self._before_the_cut(operand)
         if before is not None:
             return before
         if operand not in self._with_more:
-            shape = _shape(operand)
+            shape = shape_of(operand)
             assert shape is not None
             more = padded_rows(shape[-2]) - shape[-2]
             padded = relax.op.nn.pad(operand, [0, 0] * (len(shape) - 2) + [0, more, 0, 0])
@@ -104,7 +119,7 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
         call = self.lookup_binding(operand) if isinstance(operand, relax.Var) else operand
         if not isinstance(call, relax.Call) or call.op != _SLICE:
             return None
-        shape, before = _shape(operand), _shape(call.args[0])
+        shape, before = shape_of(operand), shape_of(call.args[0])
         if shape is None or before is None:
             return None
         begins = [int(n) for n in call.args[2].fields]
@@ -114,10 +129,3 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
 
 def _is_along_rows(call: relax.Call, rank: int) -> bool:
     return [int(axis) % rank for axis in call.attrs.axes] == [rank - 1]
-
-
-def _shape(expr: relax.Expr) -> list[int] | None:
-    values = getattr(getattr(expr.ty, "shape", None), "values", None)
-    if values is None or not all(isinstance(n, tvm.tirx.IntImm) for n in values):
-        return None
-    return [int(n) for n in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from tvm import relax
+from tvm.ir import IRModule
 
 from recommender.compiler.layouts import CancelTransposes
 from recommender.session import Machine, PreparedModel
@@ -109,6 +112,45 @@ def test_an_upsampling_by_patches_is_a_convolution(
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+def test_a_shuffle_of_channels_moves_no_planes(tmp_path: Path, machine: Machine) -> None:
+    """As in ShuffleNet: channels in groups, transposed, and in a row again."""
+    model = between_convolutions(
+        node("Reshape", "a apart", "r1"),
+        node("Transpose", "r1", "t", perm=[0, 2, 1, 3, 4]),
+        node("Reshape", "t together", "b"),
+    )
+    for name, shape in (("apart", (1, 2, 4, 8, 8)), ("together", (1, 8, 8, 8))):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), name))
+
+    found, actual, expected = computed(model, X, tmp_path, machine)
+
+    (shuffle,) = (kernel for kernel in kernels(found) if "conv2d" not in kernel)
+    assert shuffle.count("T_transpose") == 1
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "new"),
+    [
+        ((1, 6, 5, 8), [0, 3, 1, 2], (1, 2, 4, 6, 5)),
+        ((2, 3, 4, 8), [0, 3, 1, 2], (2, 8, 12)),
+        ((1, 4, 6, 5), [0, 2, 1, 3], (1, 6, 20)),
+        ((1, 1, 1, 8), [0, 3, 1, 2], (1, 8)),
+        ((3, 4, 2, 5), [0, 1, 3, 2], (3, 4, 10)),
+        ((3, 4, 2, 5), [2, 3, 0, 1], (10, 3, 2, 2)),
+        ((2, 3, 4), [2, 0, 1], (1, 24, 1)),
+    ],
+)
+def test_a_reshape_after_a_transpose_gives_the_same(
+    shape: tuple[int, ...], axes: list[int], new: tuple[int, ...]
+) -> None:
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+    module = rewritten(shape, lambda x: relax.op.permute_dims(x, axes), lambda x: relax.op.reshape(x, new))
+
+    np.testing.assert_array_equal(run(module, values), values.transpose(axes).reshape(new))
+
+
 def test_a_constant_that_is_subtracted_from_stays_on_its_side(tmp_path: Path, machine: Machine) -> None:
     model = between_convolutions(node("Sub", "channels a", "s"), node("Div", "s one", "b"))
 
@@ -121,18 +163,32 @@ def test_a_constant_that_is_subtracted_from_stays_on_its_side(tmp_path: Path, ma
 @given(st.permutations(range(4)), st.permutations(range(4)))
 def test_two_transposes_are_one_or_none(first: list[int], second: list[int]) -> None:
     values = np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5)
-    builder = relax.BlockBuilder()
-    x = relax.Var("x", relax.TensorType(values.shape, "float32"))
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            once = builder.emit(relax.op.permute_dims(x, first))
-            output = builder.emit_output(relax.op.permute_dims(once, second))
-        builder.emit_func_output(output)
 
-    module = relax.transform.DeadCodeElimination()(CancelTransposes()(builder.get()))
+    module = rewritten(
+        values.shape,
+        lambda x: relax.op.permute_dims(x, first),
+        lambda x: relax.op.permute_dims(x, second),
+    )
 
     both = [first[axis] for axis in second]
     assert module.script().count("permute_dims") == (both != sorted(both))
+    np.testing.assert_array_equal(run(module, values), values.transpose(first).transpose(second))
+
+
+def rewritten(shape: Sequence[int], *steps: Callable[[relax.Expr], relax.Expr]) -> IRModule:
+    """A function of one step after the other, after the pass."""
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(shape, "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            value = x
+            for step in steps[:-1]:
+                value = builder.emit(step(value))
+            output = builder.emit_output(steps[-1](value))
+        builder.emit_func_output(output)
+    return relax.transform.DeadCodeElimination()(CancelTransposes()(builder.get()))
+
+
+def run(module: IRModule, values: NDArray[np.float32]) -> NDArray[np.float32]:
     vm = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
-    actual = vm["main"](tvm.runtime.tensor(values)).numpy()
-    np.testing.assert_array_equal(actual, values.transpose(first).transpose(second))
+    return vm["main"](tvm.runtime.tensor(values)).numpy()
