@@ -16,14 +16,14 @@ def grouped_convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.
     a loop of its own, where the batch is else, the loops are those of any convolution: their schedules fit.
     """
     data, weight = call.args
-    (batch, *_), (*kernel, inner, outer) = _shape(data), _shape(weight)
+    (batch, *_), (*kernel, inner, outer) = _integers(data.ty.shape.values), _integers(weight.ty.shape.values)
     groups = int(call.attrs.groups)
     is_nhwc = call.attrs.data_layout == "NHWC" and call.attrs.kernel_layout == "HWIO"
     if not is_nhwc or batch != 1 or groups == 1 or inner == 1:  # with one channel it is depthwise
         return call.op.get_attr("FLegalize")(builder, call)
     strides, dilation = _integers(call.attrs.strides), _integers(call.attrs.dilation)
     top, left, bottom, right = _integers(call.attrs.padding)
-    _, height, width, _ = _shape(call)
+    _, height, width, _ = _integers(call.ty.shape.values)
     of_group = outer // groups
 
     def by_group(x: te.Tensor, w: te.Tensor) -> te.Tensor:
@@ -66,7 +66,3 @@ def transposed_convolution(builder: relax.BlockBuilder, call: relax.Call) -> rel
 
 def _integers(values: Iterable[Any]) -> list[int]:
     return [int(n) for n in values]
-
-
-def _shape(expr: relax.Expr) -> list[int]:
-    return _integers(expr.ty.shape.values)

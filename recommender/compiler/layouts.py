@@ -69,23 +69,19 @@ class MixChannels:
 @mutator
 class _Yielding(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        rank, call = getattr(call.ty, "ndim", None), self.visit_expr_post_order(call)
-        if call.op not in _BROADCAST or rank != _IMAGE_RANK:
+        call = self.visit_expr_post_order(call)
+        if call.op not in _BROADCAST or not any(map(_is_image, call.args)):
             return call
-        left, right = (self._of_image_rank(operand) for operand in call.args)
+        left, right = map(_of_image_rank, call.args)
         if call.op in _COMMUTATIVE and self._how_far_from_an_image(left) > self._how_far_from_an_image(right):
             left, right = right, left
         transpose = self._transpose(left)
-        if transpose is None or (values := constant_value(right)) is None or values.ndim == 0:
+        values = constant_value(right)
+        if transpose is None or values is None or values.ndim != _IMAGE_RANK:
             return relax.Call(call.op, [left, right], call.attrs)
         axes = _axes(transpose)
         before = _constant(np.transpose(values, np.argsort(axes)))
         return relax.op.permute_dims(relax.Call(call.op, [transpose.args[0], before], call.attrs), axes)
-
-    def _of_image_rank(self, operand: relax.Expr) -> relax.Expr:
-        """A constant with all its axes, or none if it is one number; anything else as it is."""
-        values = constant_value(operand)
-        return operand if values is None else _constant(_with_axes(values))
 
     def _how_far_from_an_image(self, operand: relax.Expr) -> int:
         if constant_value(operand) is not None:
@@ -98,14 +94,22 @@ class _Yielding(PyExprMutator):  # type: ignore[misc]
         return call if isinstance(call, relax.Call) and call.op == _PERMUTE else None
 
 
+def _is_image(operand: relax.Expr) -> bool:
+    return constant_value(operand) is None and getattr(operand.ty, "ndim", None) == _IMAGE_RANK
+
+
+def _of_image_rank(operand: relax.Expr) -> relax.Expr:
+    """A constant with all its axes, or none if it is one number; anything else as it is."""
+    values = constant_value(operand)
+    if values is None or values.ndim > _IMAGE_RANK:
+        return operand
+    if values.size == 1:
+        return _constant(values.reshape(()))
+    return _constant(values.reshape([1] * (_IMAGE_RANK - values.ndim) + list(values.shape)))
+
+
 def _constant(values: NDArray[np.generic]) -> relax.Expr:
     return relax.const(np.ascontiguousarray(values) if values.ndim else values)
-
-
-def _with_axes(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    if values.size == 1:
-        return values.reshape(())
-    return values.reshape([1] * (_IMAGE_RANK - values.ndim) + list(values.shape))
 
 
 @mutator
@@ -197,7 +201,8 @@ def _makes_patches(call: relax.Call) -> bool:
     attrs = call.attrs
     margins = (*attrs.padding, *attrs.output_padding, *(n - 1 for n in attrs.dilation), attrs.groups - 1)
     is_plain = attrs.data_layout == "NHWC" and attrs.kernel_layout == "IOHW" and not any(map(int, margins))
-    return is_plain and list(attrs.strides) == list(call.args[1].ty.shape.values[2:])
+    *_, rows, columns = shape_of(call.args[1]) or [0, 0]
+    return is_plain and [int(n) for n in attrs.strides] == [rows, columns]
 
 
 def _upsampled(image: relax.Expr, weights: NDArray[np.generic]) -> relax.Expr:

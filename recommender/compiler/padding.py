@@ -60,11 +60,7 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
         shape, call = shape_of(call), self.visit_expr_post_order(call)
         if shape is None or len(shape) < 2 or padded_rows(shape[-2]) == shape[-2]:
             return call
-        if (
-            call.op == _MATMUL
-            and padded_rows(shape[-1]) != shape[-1]
-            and constant_value(call.args[1]) is None
-        ):
+        if _is_of_activations(call) and padded_rows(shape[-1]) != shape[-1]:
             return self._with_more_of_both(call, shape)
         operands = self._of_rows(call, shape)
         begins = call.op in (_MATMUL, _LAYER_NORM) and operands
@@ -125,6 +121,13 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
         begins = [int(n) for n in call.args[2].fields]
         padded = [*shape[:-2], padded_rows(shape[-2]), shape[-1]]
         return call.args[0] if before == padded and not any(begins) else None
+
+
+def _is_of_activations(call: relax.Call) -> bool:
+    """Whether it is a product of matrices neither of which is a constant."""
+    return call.op == _MATMUL and all(
+        constant_value(operand) is None and operand.ty.ndim > 1 for operand in call.args
+    )
 
 
 def _is_along_rows(call: relax.Call, rank: int) -> bool:

@@ -151,6 +151,18 @@ def test_a_reshape_after_a_transpose_gives_the_same(
     np.testing.assert_array_equal(run(module, values), values.transpose(axes).reshape(new))
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 4, 8, 8), (1, 1, 1, 1, 1)])
+def test_a_constant_of_higher_rank_gives_the_result_its_rank(
+    shape: tuple[int, ...], tmp_path: Path, machine: Machine
+) -> None:
+    given = numpy_helper.from_array(np.full(shape, 1.5, np.float32), "c")
+    model = model_of([node("Add", "x c", "s"), node("Relu", "s", "y")], {"x": [8]}, "y", [given])
+
+    _, actual, expected = computed(model, X[0, 0, 0], tmp_path, machine)
+
+    np.testing.assert_array_equal(actual, expected)
+
+
 def test_a_constant_that_is_subtracted_from_stays_on_its_side(tmp_path: Path, machine: Machine) -> None:
     model = between_convolutions(node("Sub", "channels a", "s"), node("Div", "s one", "b"))
 

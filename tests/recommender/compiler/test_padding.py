@@ -99,3 +99,28 @@ def test_rows_that_a_tile_divides_stay(tmp_path: Path, machine: Machine) -> None
     products = [k for k in found.kernels if "matmul" in k.workload.operators]
     assert [k.workload.spatial_extents[-2] for k in products] == [36, 36]
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [((ROWS, 16), (16,)), ((2, ROWS, 8), (2, 8, 41)), ((ROWS, 8), (8, 41))]
+)
+def test_products_of_two_activations(
+    left: tuple[int, ...], right: tuple[int, ...], tmp_path: Path, machine: Machine
+) -> None:
+    """The second is made of the first, so that it is no constant."""
+    repeats = -(-int(np.prod(right)) // int(np.prod(left)))
+    nodes = [
+        node("Reshape", "x flat", "f"),
+        node("Concat", " ".join(["f"] * repeats), "more", axis=0),
+        node("Slice", "more zero size zero", "part"),
+        node("Reshape", "part shape", "second"),
+        node("MatMul", "x second", "y"),
+    ]
+    given = {"flat": [-1], "zero": [0], "size": [np.prod(right)], "shape": right}
+    constants = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in given.items()]
+    x = np.random.default_rng(0).standard_normal(left, np.float32)
+
+    _, actual, expected = computed(model_of(nodes, {"x": list(left)}, "y", constants), x, tmp_path, machine)
+
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
