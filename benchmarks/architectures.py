@@ -1,4 +1,4 @@
-"""Well-known models that the library has nothing of, for `benchmarks/unseen.py`.
+"""Well-known models outside of the zoo, for `benchmarks/unseen.py`.
 
 Three kinds: skeletons that come with the `onnx` package (its own weights are all alike, so random ones take
 their place), trained models inside of other packages' wheels, and three that are built here, with random
@@ -37,20 +37,10 @@ class InWheel:
 _OCR = "rapidocr_onnxruntime"
 IN_WHEELS = {
     "yolov8n_320": InWheel("nudenet", "nudenet/320n.onnx", {"images": (1, 3, 320, 320)}),
-    "ppocr_v4_det": InWheel(
-        "rapidocr_onnxruntime",
-        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
-        {"x": (1, 3, 640, 640)},
-    ),
-    "ppocr_v4_rec": InWheel(
-        "rapidocr_onnxruntime",
-        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
-        {"x": (1, 3, 48, 320)},
-    ),
+    "ppocr_v4_det": InWheel(_OCR, f"{_OCR}/models/ch_PP-OCRv4_det_infer.onnx", {"x": (1, 3, 640, 640)}),
+    "ppocr_v4_rec": InWheel(_OCR, f"{_OCR}/models/ch_PP-OCRv4_rec_infer.onnx", {"x": (1, 3, 48, 320)}),
     "ppocr_v2_cls": InWheel(
-        "rapidocr_onnxruntime",
-        "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
-        {"x": (1, 3, 48, 192)},
+        _OCR, f"{_OCR}/models/ch_ppocr_mobile_v2.0_cls_infer.onnx", {"x": (1, 3, 48, 192)}
     ),
     "magika": InWheel("magika", "magika/models/standard_v3_3/model.onnx", {"bytes": (1, 2048)}),
 }
@@ -63,12 +53,11 @@ def light_model(name: str) -> onnx.ModelProto:
     made = [n for n in model.graph.node if n.op_type == "ConstantOfShape"]
     for node in made:
         dims, value = shapes[node.input[0]], helper.get_attribute_value(node.attribute[0])
-        constant = np.full(dims, numpy_helper.to_array(value).item(), np.float32)
-        matrix = TensorProto(name=node.output[0], data_type=TensorProto.FLOAT, dims=dims)
-        is_vector = len(dims) < 2  # of biases and normalisations: variances have to be positive
-        model.graph.initializer.append(
-            numpy_helper.from_array(constant, matrix.name) if is_vector else matrix
-        )
+        weight = TensorProto(name=node.output[0], data_type=TensorProto.FLOAT, dims=dims)
+        if len(dims) < 2:  # of biases and normalisations: variances have to be positive
+            constant = np.full(dims, numpy_helper.to_array(value).item(), np.float32)
+            weight = numpy_helper.from_array(constant, node.output[0])
+        model.graph.initializer.append(weight)
         model.graph.node.remove(node)
     fill_weights(model)
     return model
@@ -156,10 +145,8 @@ class _Graph:
     def mlp(self, x: str, width: int, gelu: Callable[[str], str]) -> str:
         return self.linear(gelu(self.linear(x, width, 4 * width)), 4 * width, width)
 
-    def model(
-        self, name: str, inputs: Mapping[str, tuple[int, Sequence[int]]], output: str
-    ) -> onnx.ModelProto:
-        """The graph as a model with random weights; inputs are a type and a shape each."""
+    def model(self, name: str, inputs: Inputs, output: str) -> onnx.ModelProto:
+        """The graph as a model with random weights."""
         described = [helper.make_tensor_value_info(key, *given) for key, given in inputs.items()]
         last = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
         graph = helper.make_graph(self._nodes, name, described, [last], self._initializers)

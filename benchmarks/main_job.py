@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from recommender.datasets.layers import SHIPPED
+from recommender.datasets.store import Store
 from recommender.job import recommend
 from recommender.progress import Reporter
 from recommender.report import KernelReport
@@ -37,6 +39,8 @@ def figures(model: str, **options: Any) -> Json:
         start = time.monotonic()
         report = recommend(model, asked, Reporter(1))
         total_seconds = time.monotonic() - start
+    with Store(SHIPPED, read_only=True) as store:
+        shipped = store.workloads()
     tried = [t for k in report.kernels for t in k.tried]
     medians = {k: v.median_seconds for k, v in report.latencies.items()}
     return {
@@ -54,6 +58,7 @@ def figures(model: str, **options: Any) -> Json:
         "slower_than_fallback": sum(bool(k.speedup and k.speedup < 1) for k in report.kernels),
         "sum_of_kernels_ms": round(sum(map(_milliseconds, report.kernels)), 3),
         "kernels": len(report.kernels),
+        "known": sum(k.workload in shipped for k in report.kernels),
         "heaviest": [
             {
                 "kernel": k.name,

@@ -1,11 +1,12 @@
-"""Models that the library has nothing of, as a user brings them: do they work, how fast, how long until then?
+"""Models outside of the zoo, as a user brings them: do they work, how fast, how long until then?
 
     pip download --no-deps -d wheels nudenet==3.4.2 rapidocr-onnxruntime==1.4.4 magika==1.0.3
     python benchmarks/unseen.py [MODEL ...] --wheels wheels [-o docs/results/unseen]
 
 `recommend --top-k 5 --baseline ort` for every model of `benchmarks/architectures.py` (or those named), each
-with an empty store. Writes a table and the raw figures; a model that fails is a line that says why. Rows of
-models that are not asked for stay. Takes one to five minutes a model; run nothing beside it.
+with an empty store. *Known* are kernels that the shipped outcomes have too, of whatever model. Writes a table
+and the raw figures; a model that fails is a line that says why. Rows of models that are not asked for stay.
+Takes one to five minutes a model; run nothing beside it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from recommender.errors import RecommenderError
 from recommender.vocabulary import Json
 
 _COLUMNS = (
-    *("model", "weights", "kernels", "fallback ms", "recommended ms", "ONNX Runtime ms"),
+    *("model", "weights", "kernels", "known", "fallback ms", "recommended ms", "ONNX Runtime ms"),
     *("x ONNX Runtime", "s", "invalid", "hardware", "date"),
 )
 
@@ -57,7 +58,8 @@ def table(rows: list[Json]) -> str:
         weights = "trained" if r["model"] in IN_WHEELS else "random"
         ratio, seconds = f"{r['ort_ratio']:.2f}", f"{r['total_seconds']:.0f}"
         invalid, hardware = f"{r['invalid']} of {r['measured']}", r["hardware"].rpartition("-")[0]
-        cells = [r["model"], weights, str(r["kernels"]), *ms, ratio, seconds, invalid, hardware, r["date"]]
+        counts = [str(r["kernels"]), str(r["known"])]
+        cells = [r["model"], weights, *counts, *ms, ratio, seconds, invalid, hardware, r["date"]]
         lines.append(" | ".join(cells))
     lines = [f"| {line} |" if "---" not in line else f"|{line}|" for line in lines]
     if ran:

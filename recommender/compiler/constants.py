@@ -13,6 +13,14 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from recommender.compiler.expressions import (
+    constant_value,
+    definition,
+    operators,
+    rewrite_functions,
+    shape_of,
+)
+
 
 @tvm.transform.module_pass(opt_level=0, name="MoveConstants")
 class MoveConstants:
@@ -23,40 +31,13 @@ class MoveConstants:
         return rewrite_functions(module, _Mover(module))
 
 
-def rewrite_functions(module: IRModule, rewriter: PyExprMutator) -> IRModule:
-    """The module with every Relax function as a mutator, made for this module, leaves it."""
-    for name, function in module.functions_items():
-        if isinstance(function, relax.Function):
-            rewriter.builder_.update_func(name, rewriter.visit_expr(function))
-    return rewriter.builder_.get()
-
-
 @mutator
 class _Mover(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
-        values = self._constant(call.args[0]) if call.args else None
+        values = constant_value(definition(self, call.args[0])) if call.args else None
         moved = None if values is None else _moved(call, values)
         return call if moved is None else relax.const(np.ascontiguousarray(moved))
-
-    def _constant(self, expr: relax.Expr) -> NDArray[np.generic] | None:
-        if isinstance(expr, relax.Var):
-            expr = self.lookup_binding(expr)
-        return constant_value(expr)
-
-
-def constant_value(expr: relax.Expr) -> NDArray[np.generic] | None:
-    """The numbers of a constant tensor; None of anything else."""
-    value = expr.value if isinstance(expr, tvm.ir.GenericConst) else None
-    return value.numpy() if isinstance(value, tvm.runtime.Tensor) else None
-
-
-def shape_of(expr: relax.Expr) -> list[int] | None:
-    """The shape of a tensor; None if it is not fixed, or no tensor."""
-    values = getattr(getattr(expr.ty, "shape", None), "values", None)
-    if values is None or not all(isinstance(n, tvm.tirx.IntImm) for n in values):
-        return None
-    return [int(n) for n in values]
 
 
 def _moved(call: relax.Call, values: NDArray[np.generic]) -> NDArray[np.generic] | None:
@@ -68,5 +49,4 @@ def _moved(call: relax.Call, values: NDArray[np.generic]) -> NDArray[np.generic]
     return None if shape is None else values.reshape(shape)
 
 
-_PERMUTE = tvm.ir.Op.get("relax.permute_dims")
-_RESHAPE = tvm.ir.Op.get("relax.reshape")
+_PERMUTE, _RESHAPE = operators("permute_dims", "reshape")

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from tvm import relax
 from tvm.ir import IRModule
 
-from recommender.compiler.constants import constant_value
+from recommender.compiler.expressions import constant_value
 from recommender.errors import ModelError, UsageError
 from recommender.vocabulary import Json, ModelInput
 

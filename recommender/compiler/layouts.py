@@ -18,15 +18,19 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from recommender.compiler.constants import constant_value, rewrite_functions, shape_of
+from recommender.compiler.expressions import (
+    BROADCAST,
+    COMMUTATIVE,
+    constant_value,
+    definition,
+    operators,
+    rewrite_functions,
+    shape_of,
+)
 
 _IMAGE_RANK = 4
-_COMMUTATIVE = [tvm.ir.Op.get(f"relax.{name}") for name in ("add", "multiply", "maximum", "minimum")]
-_BROADCAST = [*_COMMUTATIVE, *(tvm.ir.Op.get(f"relax.{name}") for name in ("subtract", "divide", "power"))]
-_MATMUL = tvm.ir.Op.get("relax.matmul")
-_UPSAMPLE = tvm.ir.Op.get("relax.nn.conv2d_transpose")
-_PERMUTE = tvm.ir.Op.get("relax.permute_dims")
-_RESHAPE = tvm.ir.Op.get("relax.reshape")
+_MATMUL, _UPSAMPLE = operators("matmul", "nn.conv2d_transpose")
+_PERMUTE, _RESHAPE = operators("permute_dims", "reshape")
 
 
 @tvm.transform.module_pass(opt_level=0, name="YieldToImages")
@@ -70,12 +74,14 @@ class MixChannels:
 class _Yielding(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
-        if call.op not in _BROADCAST or not any(map(_is_image, call.args)):
+        if call.op not in BROADCAST or not any(map(_is_image, call.args)):
             return call
         left, right = map(_of_image_rank, call.args)
-        if call.op in _COMMUTATIVE and self._how_far_from_an_image(left) > self._how_far_from_an_image(right):
+        if call.op in COMMUTATIVE and _how_far_from_an_image(self, left) > _how_far_from_an_image(
+            self, right
+        ):
             left, right = right, left
-        transpose = self._transpose(left)
+        transpose = _transpose(self, left)
         values = constant_value(right)
         if transpose is None or values is None or values.ndim != _IMAGE_RANK:
             return relax.Call(call.op, [left, right], call.attrs)
@@ -83,15 +89,17 @@ class _Yielding(PyExprMutator):  # type: ignore[misc]
         before = _constant(np.transpose(values, np.argsort(axes)))
         return relax.op.permute_dims(relax.Call(call.op, [transpose.args[0], before], call.attrs), axes)
 
-    def _how_far_from_an_image(self, operand: relax.Expr) -> int:
-        if constant_value(operand) is not None:
-            return 2
-        return 1 if self._transpose(operand) is not None else 0
 
-    def _transpose(self, operand: relax.Expr) -> relax.Call | None:
-        """The transpose that an operand is."""
-        call = self.lookup_binding(operand) if isinstance(operand, relax.Var) else operand
-        return call if isinstance(call, relax.Call) and call.op == _PERMUTE else None
+def _how_far_from_an_image(rewriter: PyExprMutator, operand: relax.Expr) -> int:
+    if constant_value(operand) is not None:
+        return 2
+    return 1 if _transpose(rewriter, operand) is not None else 0
+
+
+def _transpose(rewriter: PyExprMutator, operand: relax.Expr) -> relax.Call | None:
+    """The transpose that an operand is."""
+    call = definition(rewriter, operand)
+    return call if isinstance(call, relax.Call) and call.op == _PERMUTE else None
 
 
 def _is_image(operand: relax.Expr) -> bool:
@@ -118,14 +126,12 @@ class _Cancelling(PyExprMutator):  # type: ignore[misc]
         shape, call = shape_of(call), self.visit_expr_post_order(call)
         if call.op not in (_PERMUTE, _RESHAPE) or shape is None:
             return call
-        moved = call.args[0]
-        inner = self.lookup_binding(moved) if isinstance(moved, relax.Var) else moved
-        is_moved = isinstance(inner, relax.Call) and inner.op == _PERMUTE
+        inner = _transpose(self, call.args[0])
         if call.op == _RESHAPE:
-            better = _reshaped_first(inner, shape) if is_moved else None
+            better = None if inner is None else _reshaped_first(inner, shape)
             return call if better is None else better
-        axes = _axes(call)
-        if is_moved:
+        moved, axes = call.args[0], _axes(call)
+        if inner is not None:
             first = _axes(inner)
             moved, axes = inner.args[0], [first[axis] for axis in axes]
         return moved if axes == sorted(axes) else relax.op.permute_dims(moved, axes)

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import tvm
 from tvm import relax, topi
 
-from recommender.compiler.constants import constant_value
 from recommender.compiler.convolutions import grouped_convolution, transposed_convolution
+from recommender.compiler.expressions import constant_value
 
 Legalisation: TypeAlias = Callable[[relax.BlockBuilder, relax.Call], relax.Expr]
 

@@ -58,7 +58,6 @@ def lower(module: IRModule, target: Target) -> IRModule:
         transform.CanonicalizeBindings(),
         MixChannels(),
         PadRows(),
-        transform.CanonicalizeBindings(),
         MoveConstants(),
         transform.FoldConstant(),
         transform.LegalizeOps(LEGALISE),

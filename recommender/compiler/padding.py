@@ -13,22 +13,22 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from recommender.compiler.constants import constant_value, rewrite_functions, shape_of
+from recommender.compiler.expressions import (
+    BROADCAST,
+    constant_value,
+    definition,
+    operators,
+    rewrite_functions,
+    shape_of,
+)
 
 _MULTIPLE = 8
 _LARGEST_TILE = 16
 _SMALLEST_TILE = 4
-
-
-def _operators(*names: str) -> list[tvm.ir.Op]:
-    return [tvm.ir.Op.get(f"relax.{name}") for name in names]
-
-
-_MATMUL, _SLICE, _LAYER_NORM = _operators("matmul", "strided_slice", "nn.layer_norm")
-_BY_ELEMENT = _operators(
+_MATMUL, _SLICE, _LAYER_NORM = operators("matmul", "strided_slice", "nn.layer_norm")
+_BY_ELEMENT = operators(
     *("erf", "exp", "tanh", "sigmoid", "negative", "sqrt", "nn.relu", "nn.gelu", "nn.gelu_tanh", "nn.silu")
 )
-_BETWEEN_TWO = _operators("add", "subtract", "multiply", "divide", "power", "maximum", "minimum")
 
 
 def padded_rows(rows: int) -> int:
@@ -77,7 +77,7 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
         if call.op == _MATMUL:
             matrix = constant_value(call.args[1])
             return [call.args[0]] if matrix is not None and matrix.ndim == 2 else []
-        if call.op not in _BETWEEN_TWO:
+        if call.op not in BROADCAST:
             return []
         shapes = [shape_of(operand) for operand in call.args]
         if any(s is None or (s != shape and len(s) > 1 and s[-2] != 1) for s in shapes):
@@ -112,7 +112,7 @@ class _Padding(PyExprMutator):  # type: ignore[misc]
 
     def _before_the_cut(self, operand: relax.Expr) -> relax.Expr | None:
         """What an operand was cut from by this pass, or as if it was."""
-        call = self.lookup_binding(operand) if isinstance(operand, relax.Var) else operand
+        call = definition(self, operand)
         if not isinstance(call, relax.Call) or call.op != _SLICE:
             return None
         shape, before = shape_of(operand), shape_of(call.args[0])

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import tvm
 from numpy.typing import NDArray
+from onnx import helper
 
 from recommender.compiler.hardware import target_from_json
 from recommender.datasets.store import Store
@@ -21,6 +22,11 @@ from recommender.progress import Reporter
 from recommender.run import Clock, Options, Run
 from recommender.session import Machine, PreparedModel, prepare_named
 from recommender.workspace import Workspace
+
+
+def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+    """A node of one output; names of inputs have spaces between."""
+    return helper.make_node(kind, inputs.split(), [output], **attributes)
 
 
 def computed(

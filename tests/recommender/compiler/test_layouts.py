@@ -19,7 +19,7 @@ from tvm.ir import IRModule
 from recommender.compiler.layouts import CancelTransposes
 from recommender.session import Machine, PreparedModel
 from tests.conftest import model_of, weight
-from tests.recommender.conftest import computed
+from tests.recommender.conftest import computed, node
 
 pytestmark = pytest.mark.tvm
 
@@ -40,10 +40,6 @@ def between_convolutions(*nodes: onnx.NodeProto) -> onnx.ModelProto:
     constants = [numpy_helper.from_array(v, n) for n, v in arrays.items()]
     weights = [weight("w1", 8, 4, 3, 3), weight("w2", 8, 8, 3, 3)]
     return model_of([first, *nodes, last], {"x": [1, 4, 8, 8]}, "y", weights + constants)
-
-
-def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(kind, inputs.split(), [output], **attributes)
 
 
 def kernels(model: PreparedModel) -> list[str]:

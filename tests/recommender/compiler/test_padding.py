@@ -9,20 +9,16 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from recommender.compiler.padding import padded_rows
 from recommender.session import Machine
 from tests.conftest import model_of, weight
-from tests.recommender.conftest import computed
+from tests.recommender.conftest import computed, node
 
 pytestmark = pytest.mark.tvm
 
 ROWS, PADDED = 37, 40
-
-
-def node(kind: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(kind, inputs.split(), [output], **attributes)
 
 
 def half_a_transformer(*end: onnx.NodeProto, rows: int = ROWS) -> onnx.ModelProto:
