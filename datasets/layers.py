@@ -15,7 +15,7 @@ import platformdirs
 
 from recommender.datasets.library import PER_WORKLOAD, build_library
 from recommender.datasets.lineage import Lineage
-from recommender.datasets.records import KernelUse, Measurement, Search, Setting
+from recommender.datasets.records import COLD_SEARCH, KernelUse, Measurement, Search, Setting
 from recommender.datasets.store import Store
 from recommender.errors import DataError
 from recommender.vocabulary import Donor, Hardware, Workload
@@ -166,7 +166,7 @@ class Data:
         """The fastest that cold searches found of each workload, by times that are sure if there are."""
         best: dict[str, Measurement] = {}
         for m in self.measurements:
-            if m.source == "tune" and m.setting == setting and m.outcome.ok:
+            if m.source == COLD_SEARCH and m.setting == setting and m.outcome.ok:
                 best[m.workload] = min(best.get(m.workload, m), m, key=_surest_and_fastest)
         return best
 
@@ -178,7 +178,7 @@ class Data:
         Raises:
             DataError: there are no measurements.
         """
-        transferred = Counter(m.setting for m in self.measurements if m.source != "tune")
+        transferred = Counter(m.setting for m in self.measurements if m.source != COLD_SEARCH)
         counts = transferred or Counter(m.setting for m in self.measurements)
         if not counts:
             raise DataError("the store holds no measurements; run: recommender tune --cold MODEL")

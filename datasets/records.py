@@ -9,6 +9,9 @@ from recommender.vocabulary import Outcome, Schedule
 Setting = tuple[str, str]
 """Hardware id and lowering pipeline: times can be compared only within one."""
 
+COLD_SEARCH = "tune"
+"""The `source` of what a search finds that knows nothing but the kernel."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -50,12 +53,15 @@ class Measurement:
     def measured_after(self, first: Measurement | None) -> Measurement:
         """This measurement of a candidate that was measured before: where it came from stays as it was.
 
-        So does a time, if the machine and not the candidate may be to blame that there is none now.
+        But what a cold search finds too is the search's, whichever came first: it owes nothing to a donor.
+        A time stays, if the machine and not the candidate may be to blame that there is none now.
         """
         if first is None:
             return self
         if first.outcome.ok and self.outcome.is_transient:
             return first
+        if self.source == COLD_SEARCH:
+            return self
         return replace(first, outcome=self.outcome, measured_at=self.measured_at)
 
 

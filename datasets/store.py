@@ -15,7 +15,7 @@ from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 
-from recommender.datasets.records import KernelUse, Measurement, Search
+from recommender.datasets.records import COLD_SEARCH, KernelUse, Measurement, Search
 from recommender.errors import DataError
 from recommender.vocabulary import (
     SCHEMA_VERSION,
@@ -185,7 +185,7 @@ class Store:
             self._db.execute(
                 "INSERT INTO measurement VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
                 "status = excluded.status, reason = excluded.reason, seconds = excluded.seconds, "
-                "load = excluded.load, measured_at = excluded.measured_at "
+                f"load = excluded.load, measured_at = excluded.measured_at, {_ORIGIN_AFTER} "
                 f"WHERE status != 'ok' OR excluded.status NOT IN ({_TRANSIENT})",
                 (
                     measurement.workload,
@@ -335,6 +335,10 @@ def _joined(texts: Iterable[str]) -> list[Json]:
 
 
 _TRANSIENT = ", ".join(f"'{status.value}'" for status in sorted(TRANSIENT))
+_ORIGIN_AFTER = ", ".join(
+    f"{column} = CASE excluded.source WHEN '{COLD_SEARCH}' THEN excluded.{column} ELSE {column} END"
+    for column in ("source", "policy", "donor", "seed", "run")
+)
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -20,6 +20,7 @@ from recommender.cli_options import (
     guarded,
     reporter_for,
 )
+from recommender.datasets.records import COLD_SEARCH
 
 
 @guarded
@@ -55,7 +56,7 @@ def tune(
     prepared = [prepare_named(name, machine) for name in models]
     run = Run(machine, Options(seed=seed, store=store), reporter, Clock())
     knowledge = None if cold else gather_knowledge(run)
-    source = "tune" if cold else "warm-tune"
+    source = COLD_SEARCH if cold else "warm-tune"
     with open_workspace(machine, store, source, seed) as workspace:
         search(prepared, trials, workspace, reporter, knowledge, heavy_trials, kernel or ())
 

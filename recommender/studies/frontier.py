@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recommender.datasets.records import Measurement
+from recommender.datasets.records import COLD_SEARCH, Measurement
 from recommender.models import metrics
 from recommender.models.crossval import HEDGED, Fold, score_trained, trained_on
 from recommender.studies.table import Plot, Study, StudyInput, said
@@ -86,7 +86,7 @@ def seconds_per_candidate(measurements: Sequence[Measurement]) -> float | None:
     runs = [list(run) for _, run in itertools.groupby(stored, lambda m: (m.run, m.workload))]
     for before, after in itertools.pairwise(runs):
         took = after[-1].measured_at - before[-1].measured_at
-        searched = any(m.source in ("tune", "warm-tune") for m in after)
+        searched = any(m.source in (COLD_SEARCH, "warm-tune") for m in after)
         if not searched and before[0].run == after[0].run and 0 < took <= _PAUSE_SECONDS:
             seconds += took
             candidates += len(after)

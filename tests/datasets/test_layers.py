@@ -134,6 +134,23 @@ def test_a_second_measurement_is_of_the_same_origin_in_one_store_and_over_anothe
     assert load_data(tmp_path / "under.db", tmp_path / "over.db").measurements == (expected,)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_cold_search_finds_is_its_own_whoever_found_it_first(order: int, tmp_path: Path) -> None:
+    """Transfer is judged by the best that searches found."""
+    transferred = replace(measurement(outcome=GOOD), source="collect", policy="nearest", donor="other/abc")
+    searched = replace(transferred, source="tune", policy="search", donor=None, seed=7, run="mine")
+    first, second = (transferred, searched)[::order]
+    with Store(tmp_path / "one.db") as one, Store(tmp_path / "under.db") as under:
+        under.add(first)
+        for each in (first, second):
+            one.add(each)
+        assert list(one.measurements()) == [searched]
+    with Store(tmp_path / "over.db") as over:
+        over.add(second)
+
+    assert load_data(tmp_path / "under.db", tmp_path / "over.db").measurements == (searched,)
+
+
 def test_the_maximum_is_of_a_quiet_machine_if_there_was_one() -> None:
     busy, quiet, slow = (
         replace(measurement("a", inner), outcome=Outcome.of_times([seconds], load))
