@@ -161,7 +161,7 @@ class _Tuner:
         best = min((outcome.median_seconds for outcome in known.values()), default=float("inf"))
         spent = len(known) - before
         self._reporter.say(
-            f"{model.name} {kernel.name}: {spent} trials in {wall:.0f} s, best {best * 1e3:.3f} ms"
+            f"{model.name} {kernel.name}: {spent} trials in {wall:.0f} s, best {best * 1e3:.3g} ms"
         )
         return spent
 
