@@ -19,7 +19,7 @@ def main() -> None:
     data = load_data(SHIPPED)
     print(f"{SHIPPED.stat().st_size / 1e6:.1f} MB, hardware {', '.join(data.hardware)}")
     measured = {m.workload for m in data.measurements}
-    models = Counter(use.model for use in data.kernels if use.workload in measured)
+    models = Counter(use.model for use in data.kernels if use.calls and use.workload in measured)
     print(f"{len(measured)} kernels:", ", ".join(f"{m} {n}" for m, n in sorted(models.items())))
     print("measurements:", dict(Counter((m.source, m.outcome.status.value) for m in data.measurements)))
     print("policies:", dict(Counter(m.policy for m in data.measurements)))

@@ -67,7 +67,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class KernelUse:
-    """That a model calls a workload `calls` times."""
+    """That a model calls a workload `calls` times an inference, or did: 0 once it is lowered to others.
+
+    Then it is a kernel that nothing has to be fast for, but schedules may descend from it.
+    """
 
     model: str
     workload: str

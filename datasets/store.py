@@ -157,8 +157,16 @@ class Store:
                     (use.model, use.workload, use.name, use.calls, use.pipeline),
                 )
 
+    def replace_model(self, model: str, pipeline: str, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
+        """Remember what a model is lowered to now. What it was lowered to before stays, with no calls."""
+        with self._guard():
+            self._db.execute(
+                "UPDATE kernel SET calls = 0 WHERE model = ? AND pipeline = ?", (model, pipeline)
+            )
+        self.add_kernels(kernels)
+
     def kernels(self) -> list[KernelUse]:
-        """Every workload of every model."""
+        """Every workload of every model, also of earlier lowerings."""
         with self._reading():
             rows = self._db.execute(
                 "SELECT model, workload, name, calls, pipeline FROM kernel ORDER BY model, workload"

@@ -87,14 +87,16 @@ def make_folds(
 ) -> Iterator[Fold]:
     """A fold for each model that can be judged: transfers to its kernels, from a library without it.
 
-    Outcomes of that hardware alone are learned from, or of all those in `learn_from`.
+    Outcomes of that hardware alone are learned from, or of all those in `learn_from`. Kernels that a model
+    was lowered to once are left out with it, but are not judged.
     """
     measured = {m.workload for m in data.measurements if m.setting == (hardware.id, pipeline)}
     uses = {(u.model, u.workload): u.calls for u in data.kernels if u.pipeline == pipeline}
     models = sorted({model for model, _ in uses})
     for model in models if len(models) > 1 else []:
         own = {key for m, key in uses if m == model}
-        judged = {key for key in own if data.lineage.origins[key] <= {model}} if novel_shapes else own
+        current = {key for key in own if uses[model, key]}
+        judged = {key for key in current if not novel_shapes or data.lineage.origins[key] <= {model}}
         if not judged & measured:
             continue
         forgotten = data.without_workloads(own) if novel_shapes else data

@@ -41,19 +41,19 @@ class FamilyCeiling:
 
 
 def kernel_ceilings(data: Data, hardware: Hardware, pipeline: str) -> list[KernelCeiling]:
-    """Every kernel that has a finished search and enough transfers from models it does not occur in."""
+    """Every kernel of today's that has a finished search and enough transfers from models it is not in."""
     rows, here = training_set(data, [hardware], pipeline), (hardware.id, pipeline)
     calls: dict[str, int] = defaultdict(int)
     for use in data.kernels:
         if use.pipeline == pipeline:
             calls[use.workload] += use.calls
     tuned = {key: m.outcome.median_seconds for key, m in data.best_searched(here).items()}
-    # What a search found after a transfer had, is stored as the transfer's: it may have nothing of its own.
+    # Older rows that a search found after a transfer had are the transfer's: it may have nothing of its own.
     searched = {s.workload for s in data.searches if s.setting == here and s.workload in tuned}
     found = []
     for group, key in enumerate(rows.workloads):
         transfers = rows.seconds[(rows.groups == group) & rows.is_transfer]
-        if key in searched and np.isfinite(transfers).sum() >= MIN_TRANSFERS:
+        if calls[key] and key in searched and np.isfinite(transfers).sum() >= MIN_TRANSFERS:
             best = float(np.min(transfers))
             found.append(KernelCeiling(key, family(data.workloads[key]), calls[key], tuned[key], best))
     return found

@@ -39,11 +39,13 @@ class Workspace:
     seed: int = 0
 
     def register(self, model: PreparedModel) -> None:
-        """Remember the kernels of a model."""
+        """Remember the kernels of a model as it is lowered now."""
+        name, pipeline = model.name, self.machine.pipeline
         self.store.add_hardware(self.machine.hardware)
-        self.store.add_kernels(
-            (KernelUse(model.name, k.workload.key, k.name, k.calls, self.machine.pipeline), k.workload)
-            for k in model.kernels
+        self.store.replace_model(
+            name,
+            pipeline,
+            [(KernelUse(name, k.workload.key, k.name, k.calls, pipeline), k.workload) for k in model.kernels],
         )
 
     def keep(self, candidate: Candidate, outcome: Outcome, model: str, lineage: str | None = None) -> None:

@@ -153,3 +153,23 @@ def test_kernels_are_read_back(tmp_path: Path, tuned_store: Path) -> None:
         assert copy.kernels() == uses
         assert copy.workloads() == workloads
         assert all(isinstance(use, KernelUse) for use in uses)
+
+
+def test_kernels_that_a_model_has_no_more_stay_with_no_calls(tmp_path: Path, tuned_store: Path) -> None:
+    with Store(tuned_store) as source, Store(tmp_path / "s.db") as store:
+        workloads = source.workloads()
+        lost, kept = list(workloads)[:2]
+        first = [KernelUse("m", key, key, 2, "p") for key in (lost, kept)]
+        other = [KernelUse("other", lost, lost, 1, "p"), KernelUse("m", lost, lost, 1, "older")]
+        store.add_kernels((use, workloads[use.workload]) for use in other)
+        store.replace_model("m", "p", [(use, workloads[use.workload]) for use in first])
+
+        store.replace_model("m", "p", [(first[1], workloads[kept])])
+
+        calls = {(use.model, use.workload, use.pipeline): use.calls for use in store.kernels()}
+    assert calls == {
+        ("m", lost, "p"): 0,
+        ("m", kept, "p"): 2,
+        ("m", lost, "older"): 1,
+        ("other", lost, "p"): 1,
+    }

@@ -126,6 +126,17 @@ def test_what_is_ranked_are_transfers_from_other_models_to_shapes_of_its_own(mod
     assert set(fold.calls) == OWN[model]
 
 
+def test_what_a_model_was_lowered_to_once_is_left_out_with_it_but_not_judged() -> None:
+    now = data()
+    once = replace(now, kernels=tuple(replace(u, calls=u.calls * (u.workload != "a1")) for u in now.kernels))
+    before, after = (folds(known, novel_shapes=False)["a"] for known in (now, once))
+
+    assert {key for key, _ in places(before.test)} == {"a1", "ab"}
+    assert {key for key, _ in places(after.test)} == {"ab"}
+    assert places(after.train) == places(before.train)
+    assert "a" not in folds(once)  # of whose shapes of its own none is left
+
+
 def test_shared_shapes_are_ranked_only_where_they_are_asked_for() -> None:
     fold = folds(data(), novel_shapes=False)["a"]
 
