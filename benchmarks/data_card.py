@@ -8,11 +8,32 @@ Reads the shipped store and the shipped ranker's page; measures nothing.
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from statistics import median
 
-from recommender.datasets.layers import SHIPPED, load_data
+from recommender.datasets.layers import SHIPPED, Data, load_data
+from recommender.datasets.records import Setting
 from recommender.models.artefact import SHIPPED as SHIPPED_RANKER
 from recommender.models.artefact import load_ranker
+from recommender.tuning import heavy_kernels
+from recommender.vocabulary import Kernel
+
+HEAVY_TRIALS = 256
+
+
+def searched(data: Data, setting: Setting, model: str) -> str:
+    """How many kernels of a model were searched on a machine, and how many of the heavy ones long enough."""
+    uses = [use for use in data.kernels if use.model == model and use.calls]
+    kernels = [Kernel(use.name, data.workloads[use.workload], use.calls) for use in uses]
+    trials = {s.workload: s.trials for s in data.searches if s.setting == setting}
+    best: dict[str, float] = {}
+    for m in data.measurements:
+        if m.setting == setting:
+            best[m.workload] = min(best.get(m.workload, inf), m.outcome.median_seconds)
+    heavy = heavy_kernels(kernels, best)
+    done = sum(k.workload.key in trials for k in kernels)
+    enough = sum(trials.get(k.workload.key, 0) >= HEAVY_TRIALS for k in heavy)
+    return f"{model} {done} of {len(kernels)} ({enough} of {len(heavy)})"
 
 
 def main() -> None:
@@ -28,6 +49,9 @@ def main() -> None:
         print(
             f"library for {id_}: {len(donors)} schedules of {len({d.workload.key for d in donors})} kernels"
         )
+        setting = (id_, data.measurements[0].pipeline)
+        counts = ", ".join(searched(data, setting, model) for model in sorted(models))
+        print(f"searched there (heavy ones with {HEAVY_TRIALS} trials): {counts}")
     spreads = [m.outcome.spread for m in data.measurements if len(m.outcome.seconds) > 1]
     loads = [m.outcome.load for m in data.measurements]
     unsure = sum(m.outcome.is_unsure for m in data.measurements)
