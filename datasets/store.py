@@ -147,23 +147,26 @@ class Store:
     def add_kernels(self, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
         """Remember which workloads a model consists of, and the sketches that they have by now."""
         with self._guard(), self._writing():
-            for use, workload in kernels:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO workload VALUES (?, ?)",
-                    (workload.key, canonical_json(workload.to_json())),
-                )
-                self._db.execute(
-                    "INSERT OR REPLACE INTO kernel VALUES (?, ?, ?, ?, ?)",
-                    (use.model, use.workload, use.name, use.calls, use.pipeline),
-                )
+            self._put_kernels(kernels)
+
+    def _put_kernels(self, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
+        for use, workload in kernels:
+            self._db.execute(
+                "INSERT OR REPLACE INTO workload VALUES (?, ?)",
+                (workload.key, canonical_json(workload.to_json())),
+            )
+            self._db.execute(
+                "INSERT OR REPLACE INTO kernel VALUES (?, ?, ?, ?, ?)",
+                (use.model, use.workload, use.name, use.calls, use.pipeline),
+            )
 
     def replace_model(self, model: str, pipeline: str, kernels: Iterable[tuple[KernelUse, Workload]]) -> None:
         """Remember what a model is lowered to now. What it was lowered to before stays, with no calls."""
-        with self._guard():
+        with self._guard(), self._writing():
             self._db.execute(
                 "UPDATE kernel SET calls = 0 WHERE model = ? AND pipeline = ?", (model, pipeline)
             )
-        self.add_kernels(kernels)
+            self._put_kernels(kernels)
 
     def kernels(self) -> list[KernelUse]:
         """Every workload of every model, also of earlier lowerings."""

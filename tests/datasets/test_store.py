@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,16 @@ import pytest
 from recommender.datasets.records import KernelUse, Measurement, Search
 from recommender.datasets.store import Store
 from recommender.errors import DataError
-from recommender.vocabulary import Hardware, Outcome, SampledChoice, SampledTile, Schedule, Sketch, Status
+from recommender.vocabulary import (
+    Hardware,
+    Outcome,
+    SampledChoice,
+    SampledTile,
+    Schedule,
+    Sketch,
+    Status,
+    Workload,
+)
 
 SKETCH = Sketch((SampledTile(64, 4, 64), SampledChoice((0, 16))))
 HARDWARE = Hardware("test", "x86_64", 64, 2, 32 << 10, 1 << 20, 32 << 20, ("avx2",))
@@ -173,3 +183,18 @@ def test_kernels_that_a_model_has_no_more_stay_with_no_calls(tmp_path: Path, tun
         ("m", lost, "older"): 1,
         ("other", lost, "p"): 1,
     }
+
+
+def test_a_model_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, tuned_store: Path) -> None:
+    with Store(tuned_store) as source, Store(tmp_path / "s.db") as store:
+        key, workload = next(iter(source.workloads().items()))
+        use = KernelUse("m", key, key, 2, "p")
+        store.add_kernels([(use, workload)])
+
+        def cut_off() -> Iterator[tuple[KernelUse, Workload]]:
+            raise KeyboardInterrupt
+            yield use, workload
+
+        with pytest.raises(KeyboardInterrupt):
+            store.replace_model("m", "p", cut_off())
+        assert store.kernels() == [use]
